@@ -30,6 +30,8 @@ class Installed:
     def __init__(self, options):
         self.options = options
         self.extra = [] if options.sanitize == "none" else ["-fsanitize=" + options.sanitize]
+        if self.extra and "clang" in options.cc:
+            self.extra.append("-fsanitize-link-c++-runtime")
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="treering-installed-")
