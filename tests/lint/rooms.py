@@ -25,7 +25,7 @@ EXCEPTIONS = {
 # Headers from outside that belong to some rooms only: a dependency is wrapped once.
 OUTSIDE = [
     (re.compile(r"(zstd|zstd_errors|xxhash)\.h"), {"codec"}),
-    (re.compile(r"thread|mutex|condition_variable|future"), {"base", "manager"}),
+    (re.compile(r"thread|future|pthread\.h"), {"base", "manager"}),
     (re.compile(r"(fcntl|unistd|dirent)\.h|sys/.*|filesystem|fstream"), {"storage", "cli"}),
     (re.compile(r"iostream|csignal|signal\.h|clocale|locale|locale\.h"), {"cli"}),
 ]
