@@ -95,6 +95,21 @@ def examples(here, _):
         here.compile(os.path.join(folder, name), "-std=c11", *STRICT)
 
 
+def subproject(here, _):
+    """Another Meson project takes the checkout as a fallback, and is not asked for our tests' needs."""
+    app = os.path.join(here.root, "app")
+    os.makedirs(os.path.join(app, "subprojects"))
+    os.symlink(here.options.source, os.path.join(app, "subprojects/treering"))
+    with open(os.path.join(app, "meson.build"), "w", encoding="utf-8") as file:
+        file.write("project('app', 'c')\ndependency('treering', fallback: 'treering')\n")
+    done = subprocess.run(
+        ["meson", "setup", "--wrap-mode=forcefallback", os.path.join(app, "build"), app],
+        check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    if "cmocka" in done.stdout:
+        sys.exit("a subproject configures its tests")
+
+
 def main():
     options = arguments()
     with Installed(options) as here:

@@ -24,7 +24,8 @@ def header_text(source):
 def prototypes(header):
     """Each function's declaration on one line, sorted by the function's name."""
     found = re.findall(r"^(?!typedef)([a-z][\w *]*?\b(treering_\w+)\([^;{}]*\));", header, re.MULTILINE)
-    return [re.sub(r"\s+", " ", text) for text, _ in sorted(found, key=lambda one: one[1])]
+    texts = [text for text, _ in sorted(found, key=lambda one: one[1])]
+    return [re.sub(r" ?(\*+) ?", r" \1", re.sub(r"\s+", " ", text)) for text in texts]
 
 
 def names(lines):
