@@ -81,7 +81,8 @@ def differs(name, lines, update):
     with open(path, encoding="utf-8") as file:
         pinned = file.read().splitlines()
     difference = list(difflib.unified_diff(pinned, lines, name, "the header", lineterm="", n=0))
-    print("\n".join(difference))
+    for line in difference:
+        print(line)
     return bool(difference)
 
 
