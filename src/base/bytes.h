@@ -25,26 +25,46 @@ struct ByteSpan {
   }
 };
 
-// Loads by bytes: right on every processor, one instruction on a little-endian one.
+// Loads and stores by bytes: right on every processor. Written out, not looped, because gcc and
+// clang then make one instruction of each on a little-endian processor.
+inline uint16_t LoadLe16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
+inline uint32_t LoadLe32(const uint8_t* p) {
+  return uint32_t{p[0]} | uint32_t{p[1]} << 8 | uint32_t{p[2]} << 16 | uint32_t{p[3]} << 24;
+}
+inline uint64_t LoadLe64(const uint8_t* p) {
+  return uint64_t{p[0]} | uint64_t{p[1]} << 8 | uint64_t{p[2]} << 16 | uint64_t{p[3]} << 24 |
+         uint64_t{p[4]} << 32 | uint64_t{p[5]} << 40 | uint64_t{p[6]} << 48 | uint64_t{p[7]} << 56;
+}
+// For any integer type of 1, 2, 4 or 8 bytes.
 template <typename T>
 inline T LoadLe(const uint8_t* p) {
-  T value = 0;
-  for (size_t i = 0; i < sizeof(T); ++i) value = static_cast<T>(value | static_cast<T>(p[i]) << (8 * i));
-  return value;
+  static_assert(sizeof(T) == 1 || sizeof(T) == 2 || sizeof(T) == 4 || sizeof(T) == 8,
+                "no such load");
+  if constexpr (sizeof(T) == 8) return static_cast<T>(LoadLe64(p));
+  if constexpr (sizeof(T) == 4) return static_cast<T>(LoadLe32(p));
+  if constexpr (sizeof(T) == 2) return static_cast<T>(LoadLe16(p));
+  return static_cast<T>(p[0]);
 }
-inline uint16_t LoadLe16(const uint8_t* p) { return static_cast<uint16_t>(p[0] | p[1] << 8); }
-inline uint32_t LoadLe32(const uint8_t* p) { return LoadLe<uint32_t>(p); }
-inline uint64_t LoadLe64(const uint8_t* p) { return LoadLe<uint64_t>(p); }
 
 inline void StoreLe16(uint8_t* p, uint16_t v) {
   p[0] = static_cast<uint8_t>(v);
   p[1] = static_cast<uint8_t>(v >> 8);
 }
 inline void StoreLe32(uint8_t* p, uint32_t v) {
-  for (int i = 0; i < 4; ++i) p[i] = static_cast<uint8_t>(v >> (8 * i));
+  p[0] = static_cast<uint8_t>(v);
+  p[1] = static_cast<uint8_t>(v >> 8);
+  p[2] = static_cast<uint8_t>(v >> 16);
+  p[3] = static_cast<uint8_t>(v >> 24);
 }
 inline void StoreLe64(uint8_t* p, uint64_t v) {
-  for (int i = 0; i < 8; ++i) p[i] = static_cast<uint8_t>(v >> (8 * i));
+  p[0] = static_cast<uint8_t>(v);
+  p[1] = static_cast<uint8_t>(v >> 8);
+  p[2] = static_cast<uint8_t>(v >> 16);
+  p[3] = static_cast<uint8_t>(v >> 24);
+  p[4] = static_cast<uint8_t>(v >> 32);
+  p[5] = static_cast<uint8_t>(v >> 40);
+  p[6] = static_cast<uint8_t>(v >> 48);
+  p[7] = static_cast<uint8_t>(v >> 56);
 }
 
 // Reads records from a bounded span. Sticky: after the first read past the end every read gives

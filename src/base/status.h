@@ -104,8 +104,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                 // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) {}         // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return value_.has_value(); }
   Status& status() { return status_; }
@@ -123,17 +123,18 @@ class [[nodiscard]] Result {
 }  // namespace treering::base
 
 // Returns the status from the enclosing function unless it is OK.
-#define TR_RETURN_IF_ERROR(expr)                         \
-  do {                                                   \
-    ::treering::base::Status tr_status_ = (expr);        \
-    if (!tr_status_.ok()) return tr_status_;             \
+#define TR_RETURN_IF_ERROR(expr)                  \
+  do {                                            \
+    ::treering::base::Status tr_status_ = (expr); \
+    if (!tr_status_.ok()) return tr_status_;      \
   } while (0)
 
 #define TR_CONCAT_INNER_(a, b) a##b
 #define TR_CONCAT_(a, b) TR_CONCAT_INNER_(a, b)
 // `TR_ASSIGN_OR_RETURN(auto x, F())`: x becomes F's value, or its status is returned.
-#define TR_ASSIGN_OR_RETURN(lhs, expr) TR_ASSIGN_OR_RETURN_(TR_CONCAT_(tr_result_, __LINE__), lhs, expr)
-#define TR_ASSIGN_OR_RETURN_(tmp, lhs, expr)    \
-  auto tmp = (expr);                            \
+#define TR_ASSIGN_OR_RETURN(lhs, expr) \
+  TR_ASSIGN_OR_RETURN_(TR_CONCAT_(tr_result_, __LINE__), lhs, expr)
+#define TR_ASSIGN_OR_RETURN_(tmp, lhs, expr)     \
+  auto tmp = (expr);                             \
   if (!tmp.ok()) return std::move(tmp.status()); \
   lhs = std::move(tmp.value())

@@ -20,10 +20,10 @@ enum CodecId : uint8_t {
 
 struct CodecParams {
   uint8_t codec = kRaw;
-  int32_t level = 3;       // zstd; kZstdPlanes ignores it for the planes that only entropy-code well
-  uint8_t element = 1;     // kZstdPlanes: bytes per element, 2, 4 or 8
-  bool rotate = false;     // kZstdPlanes: floats; rotate each element left by one bit first, which
-                           // puts a binary32 or bfloat16 exponent into one byte
+  int32_t level = 3;    // zstd; kZstdPlanes ignores it for the planes that only entropy-code well
+  uint8_t element = 1;  // kZstdPlanes: bytes per element, 2, 4 or 8
+  bool rotate = false;  // kZstdPlanes: floats; rotate each element left by one bit first, which
+                        // puts a binary32 or bfloat16 exponent into one byte
 };
 
 // One per thread. Holds the zstd contexts and the scratch memory, so that a chunk costs no

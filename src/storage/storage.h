@@ -81,8 +81,8 @@ class Directory {
 
   virtual base::Result<std::unique_ptr<ReadableFile>> OpenToRead(std::string_view name) const = 0;
   // Exclusive: an existing name is kAlreadyExists.
-  virtual base::Result<std::unique_ptr<WritableFile>> CreateToWrite(std::string_view name,
-                                                                    const WriteOptions& options) = 0;
+  virtual base::Result<std::unique_ptr<WritableFile>> CreateToWrite(
+      std::string_view name, const WriteOptions& options) = 0;
   // Within this directory. Replace::kNo: an existing target is kAlreadyExists, atomically where the
   // file system can.
   virtual base::Status Rename(std::string_view from, std::string_view to, Replace replace) = 0;
