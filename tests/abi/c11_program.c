@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-int main(int argc, char **argv) {
-  treering_tree *tree = NULL;
+int main(int argc, char** argv) {
+  treering_tree* tree = NULL;
   treering_error error = {0};
   error.struct_size = sizeof error;
   if (argc != 2 || strcmp(treering_version(), argv[1]) != 0) {

@@ -10,12 +10,12 @@
 static_assert(std::is_trivial_v<treering_error> && std::is_standard_layout_v<treering_error>,
               "the ABI's structs are plain");
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2 || std::strcmp(treering_version(), argv[1]) != 0) {
     std::fprintf(stderr, "version %s is not the expected one\n", treering_version());
     return 1;
   }
-  treering_tree *raw = nullptr;
+  treering_tree* raw = nullptr;
   treering_error error{};
   error.struct_size = sizeof error;
   if (treering_tree_create(&raw, &error) != TREERING_OK) {
