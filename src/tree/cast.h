@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Converting elements between dtypes, only ever when asked.
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "tree/dtype.h"
+
+namespace treering::tree {
+
+enum class Cast { kNever = 0, kSafe = 1, kAny = 2 };
+
+// True if every value of `from` is a value of `to` (bool to any number counts; NaNs may change payload).
+bool IsSafeCast(Dtype from, Dtype to);
+// kMismatchDtype, naming both, if `cast` does not allow it; kUnsupportedDtype for unknown ones.
+base::Status CheckCast(Dtype from, Dtype to, Cast cast);
+
+// Converts n elements, each in whole bytes without gaps (sub-byte: one per byte), host order. Floats
+// round to nearest even; float to integer truncates, saturates, NaN gives 0; integer to integer wraps never: it
+// saturates; complex to real drops the imaginary part; anything to bool is != 0. dst and src do not overlap.
+void ConvertElements(Dtype to, void* dst, Dtype from, const void* src, uint64_t n);
+
+}  // namespace treering::tree
