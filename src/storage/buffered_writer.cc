@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// A new file written on the calling thread, through the page cache.
+// Writing a file on the calling thread, through the page cache.
 //
-// Many small appends would cost a system call each, and a big file would leave all of its writing
-// to the fsync at the end. So small appends gather in one reused buffer, big ones go out in pieces
-// that end at multiples of 1 MiB, and every 8 MiB the kernel is asked to start writing what lies
-// behind, so that the device works while the caller prepares the next bytes.
+// Many appends are small, so they are gathered in one buffer; a large one goes to the kernel
+// straight from the caller's memory. The page cache alone would leave all work to the final fsync:
+// every few MiB the kernel is asked to start writing what it has, so that the disk works meanwhile.
 //
-// Invariant: gathered_ holds the bytes [offset_, offset_ + gathered_size_) of the file; all before
-// is written. The first failure is kept and answers every later call.
+// Invariant: bytes [0, written_) are in the file, used_ bytes of the buffer follow them. The first
+// failure is kept and answered ever after; no fsync follows it, because it could succeed for pages
+// that the kernel has dropped.
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
+#include <string.h>
 
 #include <algorithm>
-#include <cstring>
+#include <new>
 
 #include "storage/posix.h"
 #include "storage/posix_file.h"
@@ -21,111 +21,109 @@
 namespace treering::storage {
 namespace {
 
-using base::Code;
+using base::ByteSpan;
 using base::Status;
 
-constexpr uint64_t kPiece = uint64_t{1} << 20;
-constexpr uint64_t kBehind = uint64_t{8} << 20;
+constexpr uint64_t kBufferSize = uint64_t{1} << 20;
+constexpr uint64_t kPieceSize = uint64_t{8} << 20;  // writeback is started after this much
+constexpr uint64_t kPageSize = 4096;
 
 class BufferedWriter : public WritableFile {
  public:
-  BufferedWriter(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+  BufferedWriter(Fd fd, std::string path) : fd_(std::move(fd)), name_(std::move(path)) {}
 
-  Status Append(base::ByteSpan bytes) override;
+  Status Append(ByteSpan bytes) override;
   Status Sync() override;
   Status Close() override;
   const std::string& name() const override { return name_; }
 
  private:
-  Status Usable() const;
-  Status Failed(int os_error) {
-    failure_ = StatusFromErrno(os_error, "cannot write '" + name_ + "'");
-    return failure_;
-  }
-  void Gather(base::ByteSpan bytes);
-  Status WriteOut(base::ByteSpan bytes);
-  Status WriteGathered();
-  int StartWriteback();
+  uint64_t Gather(ByteSpan bytes, uint64_t most);
+  Status Flush();
+  Status Write(ByteSpan bytes);
+  void StartWriteback();
 
   Fd fd_;
   std::string name_;
-  std::unique_ptr<uint8_t[]> gathered_;
-  uint64_t gathered_size_ = 0;
-  uint64_t offset_ = 0;
-  uint64_t started_ = 0;  // writing of the bytes before has been started
+  std::unique_ptr<uint8_t[]> buffer_;
+  uint64_t used_ = 0;
+  uint64_t written_ = 0;
+  uint64_t started_ = 0;  // writeback of [0, started_) has been asked for
   Status failure_;
 };
 
-Status BufferedWriter::Usable() const {
-  if (!failure_.ok() || fd_.open()) return failure_;
-  return Status(Code::kWrongState, "'" + name_ + "' is closed");
+// Copies at most `most` bytes into the buffer and answers how many.
+uint64_t BufferedWriter::Gather(ByteSpan bytes, uint64_t most) {
+  const uint64_t n = std::min({bytes.size, most, kBufferSize - used_});
+  if (n != 0) memcpy(buffer_.get() + used_, bytes.data, static_cast<size_t>(n));
+  used_ += n;
+  return n;
 }
 
-Status BufferedWriter::Append(base::ByteSpan bytes) {
-  TR_RETURN_IF_ERROR(Usable());
+Status BufferedWriter::Append(ByteSpan bytes) {
+  if (!failure_.ok()) return failure_;
+  if (buffer_ == nullptr) buffer_.reset(new uint8_t[kBufferSize]);
   while (bytes.size != 0) {
-    const uint64_t to_boundary = kPiece - (offset_ + gathered_size_) % kPiece;
-    const uint64_t n = std::min(bytes.size, to_boundary);
-    if (n == kPiece) {  // a whole piece, and nothing gathered
-      TR_RETURN_IF_ERROR(WriteOut(bytes.Sub(0, n)));
+    uint64_t done = 0;
+    if (bytes.size < kBufferSize) {
+      done = Gather(bytes, kBufferSize);
+      if (used_ == kBufferSize) TR_RETURN_IF_ERROR(Flush());
     } else {
-      Gather(bytes.Sub(0, n));
-      if (n == to_boundary) TR_RETURN_IF_ERROR(WriteGathered());
+      // Whole pages go straight; what is before them completes a page in the buffer.
+      done = Gather(bytes, (kPageSize - (written_ + used_) % kPageSize) % kPageSize);
+      TR_RETURN_IF_ERROR(Flush());
+      const uint64_t straight = (bytes.size - done) / kPageSize * kPageSize;
+      TR_RETURN_IF_ERROR(Write(bytes.Sub(done, straight)));
+      done += straight;
     }
-    bytes = bytes.Sub(n, bytes.size - n);
+    bytes = bytes.Sub(done, bytes.size - done);
   }
   return Status();
 }
 
-void BufferedWriter::Gather(base::ByteSpan bytes) {
-  if (gathered_ == nullptr) gathered_.reset(new uint8_t[kPiece]);
-  std::memcpy(gathered_.get() + gathered_size_, bytes.data, static_cast<size_t>(bytes.size));
-  gathered_size_ += bytes.size;
+Status BufferedWriter::Flush() {
+  TR_RETURN_IF_ERROR(Write(ByteSpan(buffer_.get(), used_)));
+  used_ = 0;
+  return Status();
 }
 
-Status BufferedWriter::WriteOut(base::ByteSpan bytes) {
-  int error = WriteAllAt(fd_.get(), bytes, offset_);
-  if (error != 0) return Failed(error);
-  offset_ += bytes.size;
-  if (offset_ - started_ >= kBehind) error = StartWriteback();
-  return error == 0 ? Status() : Failed(error);
+Status BufferedWriter::Write(ByteSpan bytes) {
+  while (bytes.size != 0) {
+    const uint64_t n = std::min(bytes.size, kPieceSize);
+    const int error = WriteAllAt(fd_.get(), bytes.Sub(0, n), written_);
+    if (error != 0) return failure_ = WriteFailure(error, name_, written_);
+    written_ += n;
+    bytes = bytes.Sub(n, bytes.size - n);
+    StartWriteback();
+  }
+  return Status();
 }
 
-Status BufferedWriter::WriteGathered() {
-  if (gathered_size_ == 0) return Status();
-  const uint64_t size = std::exchange(gathered_size_, 0);
-  return WriteOut(base::ByteSpan(gathered_.get(), size));
-}
-
-// Only a hint, but one that may be the first to hear that the bytes cannot be kept.
-int BufferedWriter::StartWriteback() {
-  const uint64_t from = std::exchange(started_, offset_);
-#if defined(__linux__) && defined(SYNC_FILE_RANGE_WRITE)
-  const int result = sync_file_range(fd_.get(), static_cast<off64_t>(from),
-                                     static_cast<off64_t>(offset_ - from), SYNC_FILE_RANGE_WRITE);
-  if (result != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT)) return errno;
-#else
-  (void)from;
+void BufferedWriter::StartWriteback() {
+#ifdef SYNC_FILE_RANGE_WRITE
+  if (written_ - started_ < kPieceSize) return;
+  // A hint: if it fails, fsync does the work, and tells.
+  sync_file_range(fd_.get(), static_cast<off_t>(started_), static_cast<off_t>(written_ - started_),
+                  SYNC_FILE_RANGE_WRITE);
+  started_ = written_;
 #endif
-  return 0;
 }
 
 Status BufferedWriter::Sync() {
-  TR_RETURN_IF_ERROR(Usable());
-  TR_RETURN_IF_ERROR(WriteGathered());
+  if (!failure_.ok()) return failure_;
+  TR_RETURN_IF_ERROR(Flush());
   const int error = SyncFd(fd_.get());
-  if (error == 0) return Status();
-  const Status failed = StatusFromErrno(error, "cannot flush '" + name_ + "' to the medium");
-  failure_ = Status(Code::kIoSync, std::string(failed.message()), error);
+  if (error != 0) failure_ = SyncFailure(error, name_);
   return failure_;
 }
 
 Status BufferedWriter::Close() {
   if (!fd_.open()) return failure_;
-  if (failure_.ok()) failure_ = WriteGathered();
+  const Status flushed = failure_.ok() ? Flush() : failure_;
   const int error = fd_.CloseChecked();
-  if (error == 0 || !failure_.ok()) return failure_;
-  failure_ = StatusFromErrno(error, "cannot close '" + name_ + "'");
+  if (flushed.ok() && error != 0) {
+    failure_ = StatusFromErrno(error, "cannot close '" + name_ + "'");
+  }
   return failure_;
 }
 

@@ -1,22 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files behind the caller's read, write and flush functions.
+// Files behind functions of the caller: an object store, a socket, a test.
 //
-// A caller brings its own storage (an object store, a socket, an archive) as functions that answer
-// an errno-like number. Reads are checked against the size that was given before the caller is
-// asked, so a damaged container cannot make it read elsewhere.
+// The caller knows how to move bytes and nothing else, so a callback does all or answers a number
+// that is not zero. That number is passed on as it is, as the error of the system below us. The
+// bounds are checked here: a callback never sees a range outside the size that was promised.
 //
-// The caller's number is passed on and never interpreted: what it means is known to the caller
-// alone. The first failure of a writer is kept; flush is not called after it.
+// After a failed write the file stays failed, because what has arrived is not known any more.
+// Retrying, and what makes bytes durable, is left to the caller.
 #include "storage/callback.h"
+
+#include <utility>
 
 #include "base/checked.h"
 
 namespace treering::storage {
 namespace {
 
+using base::ByteSpan;
 using base::Code;
 using base::Result;
 using base::Status;
+
+Status Failed(const char* operation, const std::string& name, int32_t answer, uint64_t offset) {
+  return Status(Code::kIo,
+                std::string("cannot ") + operation + " '" + name +
+                    "': the caller's function answered " + std::to_string(answer),
+                answer, offset);
+}
 
 class CallbackFile : public ReadableFile {
  public:
@@ -31,16 +41,12 @@ class CallbackFile : public ReadableFile {
                     0, size_);
     }
     if (n == 0) return Status();
-    const int32_t error = read_at_(offset, dst, n);
-    if (error == 0) return Status();
-    return Status(
-        Code::kIo,
-        "cannot read '" + name_ + "': the read callback answered " + std::to_string(error), error,
-        offset);
+    const int32_t answer = read_at_(offset, dst, n);
+    return answer == 0 ? Status() : Failed("read", name_, answer, offset);
   }
   Result<std::shared_ptr<const Region>> Map() const override {
     return Status(Code::kUnsupportedNoView,
-                  "'" + name_ + "' is read through a callback and cannot be mapped; copy instead");
+                  "'" + name_ + "' is read by a function and cannot be mapped; copy instead");
   }
   uint64_t size() const override { return size_; }
   const std::string& name() const override { return name_; }
@@ -56,40 +62,28 @@ class CallbackWriter : public WritableFile {
   CallbackWriter(WriteCallback write, FlushCallback flush)
       : write_(std::move(write)), flush_(std::move(flush)) {}
 
-  Status Append(base::ByteSpan bytes) override {
-    TR_RETURN_IF_ERROR(Usable());
-    if (bytes.size == 0) return Status();
-    return Kept(write_(bytes.data, bytes.size), Code::kIo, "write");
+  Status Append(ByteSpan bytes) override {
+    if (!failure_.ok() || bytes.size == 0) return failure_;
+    const int32_t answer = write_(bytes.data, bytes.size);
+    if (answer != 0) return failure_ = Failed("write", name_, answer, size_);
+    size_ += bytes.size;
+    return Status();
   }
   Status Sync() override {
-    TR_RETURN_IF_ERROR(Usable());
-    return flush_ ? Kept(flush_(), Code::kIoSync, "flush") : Status();
-  }
-  Status Close() override {
-    closed_ = true;
+    if (!failure_.ok() || !flush_) return failure_;
+    const int32_t answer = flush_();
+    if (answer != 0) failure_ = Failed("flush", name_, answer, Status::kNoOffset);
     return failure_;
   }
+  Status Close() override { return failure_; }
   const std::string& name() const override { return name_; }
 
  private:
-  Status Usable() const {
-    if (!failure_.ok() || !closed_) return failure_;
-    return Status(Code::kWrongState, "'" + name_ + "' is closed");
-  }
-  Status Kept(int32_t error, Code code, const char* what) {
-    if (error == 0) return Status();
-    failure_ = Status(code,
-                      std::string("cannot ") + what + ": the " + what + " callback answered " +
-                          std::to_string(error),
-                      error);
-    return failure_;
-  }
-
   WriteCallback write_;
   FlushCallback flush_;
+  uint64_t size_ = 0;
   Status failure_;
-  bool closed_ = false;
-  std::string name_ = "write callback";
+  std::string name_ = "callback";
 };
 
 }  // namespace

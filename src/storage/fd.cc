@@ -103,6 +103,16 @@ int SyncFd(int fd) {
   return result == 0 ? 0 : errno;
 }
 
+base::Status WriteFailure(int os_error, const std::string& file, uint64_t offset) {
+  const base::Status failed = StatusFromErrno(os_error, "cannot write '" + file + "'");
+  return base::Status(failed.code(), std::string(failed.message()), os_error, offset);
+}
+
+base::Status SyncFailure(int os_error, const std::string& file) {
+  const base::Status failed = StatusFromErrno(os_error, "cannot flush '" + file + "' to the disk");
+  return base::Status(base::Code::kIoSync, std::string(failed.message()), os_error);
+}
+
 std::string JoinPath(std::string_view directory, std::string_view name) {
   if (directory.empty() || directory == ".") return std::string(name);
   std::string path(directory);

@@ -47,6 +47,11 @@ int WriteAllAt(int fd, base::ByteSpan bytes, uint64_t offset);
 // fsync to the medium: 0 or the errno.
 int SyncFd(int fd);
 
+// What a write or a flush of the file that failed becomes. A failed flush is kIoSync, whatever
+// errno.
+base::Status WriteFailure(int os_error, const std::string& file, uint64_t offset);
+base::Status SyncFailure(int os_error, const std::string& file);
+
 // "directory/name", or "name" in the current directory.
 std::string JoinPath(std::string_view directory, std::string_view name);
 

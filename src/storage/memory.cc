@@ -1,37 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that are memory: a region to read, a vector to append to.
+// Files that are bytes in memory.
 //
-// A container in memory must behave as one on disk does, down to the status of a read past its end.
-// A region is always its own map, so reading from memory never copies unless asked to.
+// Containers also come from and go to memory: a blob of a database, a test, a message. Reading
+// copies out of a region that the file keeps alive; mapping hands out that same region, so that a
+// view lives as long as its holder, not as long as the file. Writing appends to the caller's
+// vector; there is nothing to flush and nothing to close.
 //
-// Keeping borrowed bytes alive and unchanged is the caller's; running out of memory while appending
-// leaves the vector as it was.
+// Whether borrowed bytes stay unchanged is the caller's promise and not checked here.
 #include "storage/memory.h"
 
-#include <cstring>
+#include <string.h>
+
+#include <utility>
 
 #include "base/checked.h"
 
 namespace treering::storage {
 namespace {
 
+using base::ByteSpan;
 using base::Code;
 using base::Result;
 using base::Status;
 
 class Borrowed : public Region {
  public:
-  explicit Borrowed(base::ByteSpan bytes) { bytes_ = bytes; }
+  explicit Borrowed(ByteSpan bytes) { bytes_ = bytes; }
 };
 
 class Owned : public Region {
  public:
-  explicit Owned(std::vector<uint8_t> bytes) : kept_(std::move(bytes)) {
-    bytes_ = base::ByteSpan(kept_);
+  explicit Owned(std::vector<uint8_t> bytes) : buffer_(std::move(bytes)) {
+    bytes_ = ByteSpan(buffer_);
   }
 
  private:
-  std::vector<uint8_t> kept_;
+  std::vector<uint8_t> buffer_;
 };
 
 class RegionFile : public ReadableFile {
@@ -40,14 +44,14 @@ class RegionFile : public ReadableFile {
       : region_(std::move(region)), name_(std::move(name)) {}
 
   Status ReadAt(uint64_t offset, void* dst, uint64_t n) const override {
-    const base::ByteSpan all = region_->bytes();
-    if (!base::InBounds(offset, n, all.size)) {
+    const ByteSpan bytes = region_->bytes();
+    if (!base::InBounds(offset, n, bytes.size)) {
       return Status(Code::kCorruptTruncated,
-                    "'" + name_ + "' ends at byte " + std::to_string(all.size) +
+                    "'" + name_ + "' ends at byte " + std::to_string(bytes.size) +
                         ", before the bytes that were asked for; restore a whole copy",
-                    0, all.size);
+                    0, bytes.size);
     }
-    if (n != 0) std::memcpy(dst, all.data + offset, static_cast<size_t>(n));
+    if (n != 0) memcpy(dst, bytes.data + offset, static_cast<size_t>(n));
     return Status();
   }
   Result<std::shared_ptr<const Region>> Map() const override { return region_; }
@@ -63,23 +67,19 @@ class VectorWriter : public WritableFile {
  public:
   explicit VectorWriter(std::vector<uint8_t>* out) : out_(out) {}
 
-  Status Append(base::ByteSpan bytes) override {
-    if (closed_) return Status(Code::kWrongState, "'" + name_ + "' is closed");
+  Status Append(ByteSpan bytes) override {
+    if (bytes.size > out_->max_size() - out_->size()) {
+      return Status(Code::kNoMemory, "what is written does not fit into memory");
+    }
     if (bytes.size != 0) out_->insert(out_->end(), bytes.data, bytes.data + bytes.size);
     return Status();
   }
-  Status Sync() override {
-    return closed_ ? Status(Code::kWrongState, "'" + name_ + "' is closed") : Status();
-  }
-  Status Close() override {
-    closed_ = true;
-    return Status();
-  }
+  Status Sync() override { return Status(); }
+  Status Close() override { return Status(); }
   const std::string& name() const override { return name_; }
 
  private:
   std::vector<uint8_t>* out_;
-  bool closed_ = false;
   std::string name_ = "memory";
 };
 
@@ -89,7 +89,7 @@ std::unique_ptr<ReadableFile> OpenRegion(std::shared_ptr<const Region> region, s
   return std::make_unique<RegionFile>(std::move(region), std::move(name));
 }
 
-std::shared_ptr<const Region> BorrowedRegion(base::ByteSpan bytes) {
+std::shared_ptr<const Region> BorrowedRegion(ByteSpan bytes) {
   return std::make_shared<const Borrowed>(bytes);
 }
 

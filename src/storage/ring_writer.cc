@@ -1,261 +1,234 @@
 // SPDX-License-Identifier: Apache-2.0
-// A new file written by threads from a ring of reused buffers, past the page cache.
+// Writing a file by a few threads from a ring of buffers.
 //
-// The appending thread copies into the current buffer; full ones are taken by threads that pwrite
-// them with O_DIRECT. Whole, aligned buffers at multiples of their size satisfy any file system's
-// alignment; one that still says EINVAL gets ordinary writes from then on. The size is allocated
-// ahead in growing steps, because direct writes that extend a file wait for each other.
+// The page cache costs a copy and leaves gigabytes behind that push out what the host needs. So
+// appends are copied into a small ring of buffers that stay warm, and threads write the full ones
+// straight to the disk while the caller fills the next. Adjacent full buffers are written in one
+// call: the further the disk is behind, the larger its requests.
 //
-// A small file pays for none of this: until three buffers are needed, there are no threads.
+// Invariant: buffer i of the file (i = offset / kBufferSize) lives in slot i % kSlots, and is busy
+// from being handed over until it is written. The caller alone touches the slot that is not busy at
+// filled_. A file of up to kQuietSize starts no thread and is written by one plain call.
 //
-// Invariant: buffers are full in ring order from taken_ to filled_; a thread takes a run of
-// neighbours, so free and full ones never mix behind it. The last, partial buffer is written
-// through the page cache by Sync or Close, which then cut the file to its size. The first failure
-// is kept, ends the threads' work and answers every later call.
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
+// Workers note errno and offset only; the caller turns the first into a status and keeps it.
+#include <string.h>
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <new>
 
+#include "base/checked.h"
 #include "base/parallel.h"
+#include "storage/direct_file.h"
 #include "storage/posix.h"
 #include "storage/posix_file.h"
 
 namespace treering::storage {
 namespace {
 
-using base::Code;
+using base::ByteSpan;
 using base::Status;
 
-constexpr uint64_t kBuffer = uint64_t{1} << 20;
-constexpr uint64_t kBuffers = 8;
-constexpr uint64_t kBeforeThreads = 2;  // full buffers that wait before threads are started
-constexpr uint64_t kLongestRun = 1;     // buffers per write
-constexpr uint64_t kFirstStep = uint64_t{16} << 20;
-constexpr uint64_t kLastStep = uint64_t{256} << 20;
-constexpr std::align_val_t kAlignment{uint64_t{2} << 20};
+constexpr uint64_t kBufferSize = uint64_t{1} << 20;
+constexpr uint64_t kSlots = 8;
+constexpr uint64_t kMostAtOnce = 4;
+constexpr uint64_t kQuietSize = 2 * kBufferSize;
 
-struct AlignedFree {
-  void operator()(uint8_t* p) const { ::operator delete(p, kAlignment); }
+struct FreeAligned {
+  void operator()(uint8_t* p) const {
+    ::operator delete(p, std::align_val_t(DirectFile::kAlignment));
+  }
 };
 
 class RingWriter : public WritableFile {
  public:
-  RingWriter(Fd fd, std::string name, uint32_t threads)
-      : fd_(std::move(fd)), name_(std::move(name)), wanted_threads_(threads) {}
-  ~RingWriter() override { StopThreads(); }
+  RingWriter(Fd fd, std::string path, uint32_t threads)
+      : file_(std::move(fd)),
+        name_(std::move(path)),
+        threads_(std::min(threads, static_cast<uint32_t>(kSlots))) {}
+  ~RingWriter() override { Stop(); }
 
-  Status Append(base::ByteSpan bytes) override;
+  Status Append(ByteSpan bytes) override;
   Status Sync() override;
   Status Close() override;
   const std::string& name() const override { return name_; }
 
  private:
-  uint8_t* Buffer(uint64_t number) const { return ring_.get() + number % kBuffers * kBuffer; }
-  Status Usable() const;
-  Status Keep(Status failure) { return failure_ = std::move(failure); }
-  Status NextBuffer();
+  Status HandOver();
   void Start();
-  void Drain(bool wait);
-  uint64_t RunLength() const;
-  void WriteRun(uint64_t first, uint64_t count);
-  void Preallocate(uint64_t end);
-  void LeaveDirect();
-  int WaitForThreads(uint64_t most_pending);
+  void Stop();
   Status Flush();
-  void StopThreads();
+  Status WriteTail();
+  Status Noted();
+  void Work();
+  void WriteOneRun(std::unique_lock<std::mutex>* lock);
+  template <typename Condition>
+  void WaitWhile(std::unique_lock<std::mutex>* lock, Condition condition);
+  uint8_t* Slot(uint64_t buffer) { return ring_.get() + buffer % kSlots * kBufferSize; }
+  uint64_t size() const { return filled_ * kBufferSize + used_; }
 
-  Fd fd_;
+  // The caller's.
+  DirectFile file_;
   std::string name_;
-  uint32_t wanted_threads_;
-  std::unique_ptr<uint8_t, AlignedFree> ring_;
-  uint64_t fill_ = 0;       // bytes in the current buffer, number filled_
-  uint64_t allocated_ = 0;  // size of the file as far as it was allocated ahead
-  uint64_t step_ = kFirstStep;
+  uint32_t threads_;
+  std::unique_ptr<uint8_t, FreeAligned> ring_;
+  uint64_t used_ = 0;     // bytes in the slot at filled_
+  uint64_t flushed_ = 0;  // the file is this long and whole
   bool started_ = false;
-  uint32_t threads_ = 0;
+  uint32_t workers_ = 0;
   Status failure_;
 
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable work_;
-  std::condition_variable room_;
-  uint64_t filled_ = 0;       // buffers filled so far; written by the appending thread alone
-  uint64_t taken_ = 0;        // buffers taken by threads so far
-  uint64_t written_ = 0;      // buffers written so far, those after the first gap not counted
-  bool done_[kBuffers] = {};  // written, but a buffer before it is not yet
-  int error_ = 0;
+  // Shared, under the mutex; filled_ is changed by the caller only.
+  std::mutex mutex_;
+  std::condition_variable work_, space_;
+  uint64_t filled_ = 0;  // buffers handed over
+  uint64_t taken_ = 0;   // buffers below are written or being written
+  uint64_t done_ = 0;    // this many have been written, in any order
+  bool busy_[kSlots] = {};
   bool stop_ = false;
-  bool direct_ = false;
+  int error_ = 0;
+  uint64_t error_offset_ = 0;
+
   base::ThreadGroup group_;
 };
 
-Status RingWriter::Usable() const {
-  if (!failure_.ok() || fd_.open()) return failure_;
-  return Status(Code::kWrongState, "'" + name_ + "' is closed");
-}
-
-Status RingWriter::Append(base::ByteSpan bytes) {
-  TR_RETURN_IF_ERROR(Usable());
+Status RingWriter::Append(ByteSpan bytes) {
+  if (!failure_.ok()) return failure_;
   if (ring_ == nullptr) {
-    ring_.reset(static_cast<uint8_t*>(::operator new(kBuffers* kBuffer, kAlignment)));
+    ring_.reset(static_cast<uint8_t*>(
+        ::operator new(kSlots* kBufferSize, std::align_val_t(DirectFile::kAlignment))));
   }
   while (bytes.size != 0) {
-    if (fill_ == kBuffer) TR_RETURN_IF_ERROR(NextBuffer());
-    const uint64_t n = std::min(bytes.size, kBuffer - fill_);
-    std::memcpy(Buffer(filled_) + fill_, bytes.data, static_cast<size_t>(n));
-    fill_ += n;
+    if (used_ == kBufferSize) TR_RETURN_IF_ERROR(HandOver());
+    const uint64_t n = std::min(bytes.size, kBufferSize - used_);
+    memcpy(Slot(filled_) + used_, bytes.data, static_cast<size_t>(n));
+    used_ += n;
     bytes = bytes.Sub(n, bytes.size - n);
   }
   return Status();
 }
 
-// Hands the full current buffer over and waits for a free one.
-Status RingWriter::NextBuffer() {
-  if (!started_ && filled_ + 1 >= kBeforeThreads) Start();
-  Preallocate((filled_ + 1) * kBuffer);
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    ++filled_;
+// Gives the full buffer to the workers and waits until the next slot is free.
+Status RingWriter::HandOver() {
+  if (!started_ && size() >= kQuietSize) Start();
+  if (started_) {
+    const int error = file_.Reserve(size());
+    if (error != 0) return failure_ = WriteFailure(error, name_, size() - kBufferSize);
   }
-  fill_ = 0;
-  work_.notify_one();
-  if (started_ && threads_ == 0) Drain(false);
-  const int error = WaitForThreads(kBuffers - 1);
-  return error == 0 ? Status() : Keep(StatusFromErrno(error, "cannot write '" + name_ + "'"));
-}
-
-// The error of the threads, or 0 once at most `most_pending` buffers are full and not written.
-int RingWriter::WaitForThreads(uint64_t most_pending) {
   std::unique_lock<std::mutex> lock(mutex_);
-  room_.wait(lock, [&] { return error_ != 0 || filled_ - written_ <= most_pending; });
-  return error_;
+  busy_[filled_ % kSlots] = true;
+  ++filled_;
+  used_ = 0;
+  if (!started_) return Status();
+  work_.notify_one();
+  WaitWhile(&lock, [this] { return busy_[filled_ % kSlots]; });
+  return Noted();
 }
 
 void RingWriter::Start() {
   started_ = true;
-#ifdef O_DIRECT
-  const int flags = fcntl(fd_.get(), F_GETFL);
-  direct_ = flags >= 0 && fcntl(fd_.get(), F_SETFL, flags | O_DIRECT) == 0;
-#endif
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  madvise(ring_.get(), kBuffers * kBuffer, MADV_HUGEPAGE);
-#endif
-  const uint32_t most = static_cast<uint32_t>(kBuffers);
-  threads_ = group_.Start(std::min(wanted_threads_, most), [this](uint32_t) { Drain(true); });
+  file_.GoDirect(kBufferSize);
+  workers_ = group_.Start(threads_, [this](uint32_t) { Work(); });
 }
 
-// Writes full buffers: a thread until it is told to stop, the appending thread (`wait` is false)
-// until none is left.
-void RingWriter::Drain(bool wait) {
+// With no threads to be had, the caller does their work instead of waiting.
+template <typename Condition>
+void RingWriter::WaitWhile(std::unique_lock<std::mutex>* lock, Condition condition) {
+  while (condition()) {
+    if (workers_ == 0) {
+      WriteOneRun(lock);
+    } else {
+      space_.wait(*lock);
+    }
+  }
+}
+
+void RingWriter::Work() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    if (wait) work_.wait(lock, [&] { return stop_ || error_ != 0 || taken_ < filled_; });
-    if (stop_ || error_ != 0 || taken_ == filled_) return;
-    const uint64_t first = taken_;
-    const uint64_t count = RunLength();
-    taken_ += count;
-    lock.unlock();
-    WriteRun(first, count);
-    lock.lock();
+    work_.wait(lock, [this] { return stop_ || taken_ < filled_; });
+    if (stop_) return;
+    WriteOneRun(&lock);
   }
 }
 
-// How many neighbours to write at once, up to the end of the ring's memory.
-uint64_t RingWriter::RunLength() const {
-  const uint64_t to_end = kBuffers - taken_ % kBuffers;
-  return std::min({filled_ - taken_, to_end, kLongestRun});
-}
-
-void RingWriter::WriteRun(uint64_t first, uint64_t count) {
-  const base::ByteSpan bytes(Buffer(first), count * kBuffer);
-  int error = WriteAllAt(fd_.get(), bytes, first * kBuffer);
-  if (error == EINVAL) {
-    LeaveDirect();
-    error = WriteAllAt(fd_.get(), bytes, first * kBuffer);
+// Takes the oldest full buffers and writes them with the lock let go. After a failure buffers are
+// dropped: the file is lost, and the caller must not wait for ever.
+void RingWriter::WriteOneRun(std::unique_lock<std::mutex>* lock) {
+  const uint64_t first = taken_;
+  const uint64_t to_end_of_ring = kSlots - first % kSlots;
+  const uint64_t count = std::min({filled_ - first, to_end_of_ring, kMostAtOnce});
+  const bool lost = error_ != 0;
+  taken_ += count;
+  lock->unlock();
+  const uint64_t offset = first * kBufferSize;
+  const int error = lost ? 0 : file_.WriteAt(ByteSpan(Slot(first), count * kBufferSize), offset);
+  lock->lock();
+  if (error != 0 && error_ == 0) {
+    error_ = error;
+    error_offset_ = offset;
   }
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (error != 0 && error_ == 0) error_ = error;
-  for (uint64_t i = first; i < first + count; ++i) done_[i % kBuffers] = true;
-  while (written_ < taken_ && done_[written_ % kBuffers]) done_[written_++ % kBuffers] = false;
-  room_.notify_one();
-  if (error != 0) work_.notify_all();
+  for (uint64_t i = 0; i < count; ++i) busy_[(first + i) % kSlots] = false;
+  done_ += count;
+  space_.notify_one();
 }
 
-void RingWriter::LeaveDirect() {
-#ifdef O_DIRECT
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (!direct_) return;
-  direct_ = false;
-  const int flags = fcntl(fd_.get(), F_GETFL);
-  if (flags >= 0) fcntl(fd_.get(), F_SETFL, flags & ~O_DIRECT);
-#endif
+// Under the lock: what a worker has noted becomes the failure of the file.
+Status RingWriter::Noted() {
+  if (error_ != 0 && failure_.ok()) failure_ = WriteFailure(error_, name_, error_offset_);
+  return failure_;
 }
 
-// Only speed: a file system that cannot, or has no room for a whole step, is left to the writes,
-// which say by themselves when the space has run out.
-void RingWriter::Preallocate(uint64_t end) {
-#ifdef __linux__
-  if (!started_ || end <= allocated_ || step_ == 0) return;
-  const off_t from = static_cast<off_t>(allocated_);
-  if (fallocate(fd_.get(), 0, from, static_cast<off_t>(step_)) == 0) {
-    allocated_ += step_;
-    step_ = std::min(step_ * 2, kLastStep);
-  } else if (errno != EINTR) {
-    step_ = 0;
-    allocated_ = UINT64_MAX;  // unknown: cut at the end in any case
-  }
-#else
-  (void)end;
-#endif
-}
-
-// Everything appended is in the file, and the file is exactly that long.
+// Everything appended is in the file, which has its exact size. More may be appended: the slot of
+// the last, partial buffer stays as it is and is written again when it is full.
 Status RingWriter::Flush() {
-  int error = 0;
-  if (!started_ && filled_ != 0) {
-    error = WriteAllAt(fd_.get(), base::ByteSpan(Buffer(0), filled_ * kBuffer), 0);
-  } else if (started_) {
-    error = WaitForThreads(0);
-    LeaveDirect();
+  if (!failure_.ok() || flushed_ == size()) return failure_;
+  if (!started_) {
+    const int error = file_.WriteAt(ByteSpan(ring_.get(), size()), 0);
+    if (error != 0) return failure_ = WriteFailure(error, name_, 0);
+  } else {
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      WaitWhile(&lock, [this] { return done_ < filled_; });
+      TR_RETURN_IF_ERROR(Noted());
+    }
+    TR_RETURN_IF_ERROR(WriteTail());
   }
-  const uint64_t at = filled_ * kBuffer;
-  if (error == 0) error = WriteAllAt(fd_.get(), base::ByteSpan(Buffer(filled_), fill_), at);
-  if (error == 0 && allocated_ > at + fill_) {
-    error = ftruncate(fd_.get(), static_cast<off_t>(at + fill_)) == 0 ? 0 : errno;
-    allocated_ = at + fill_;
-    step_ = 0;
-  }
-  return error == 0 ? Status() : Keep(StatusFromErrno(error, "cannot write '" + name_ + "'"));
+  flushed_ = size();
+  return Status();
+}
+
+// The partial buffer, padded to whole blocks; then the padding and what was reserved are cut off.
+Status RingWriter::WriteTail() {
+  uint64_t padded = 0;
+  if (!base::CheckedAlignUp(used_, file_.granularity(), &padded)) padded = kBufferSize;
+  uint8_t* const tail = Slot(filled_);
+  memset(tail + used_, 0, static_cast<size_t>(padded - used_));
+  const uint64_t offset = filled_ * kBufferSize;
+  int error = file_.WriteAt(ByteSpan(tail, padded), offset);
+  if (error == 0) error = file_.Truncate(size());
+  if (error != 0) failure_ = WriteFailure(error, name_, offset);
+  return failure_;
 }
 
 Status RingWriter::Sync() {
-  TR_RETURN_IF_ERROR(Usable());
   TR_RETURN_IF_ERROR(Flush());
-  const int error = SyncFd(fd_.get());
-  if (error == 0) return Status();
-  const Status failed = StatusFromErrno(error, "cannot flush '" + name_ + "' to the medium");
-  return Keep(Status(Code::kIoSync, std::string(failed.message()), error));
+  const int error = file_.Sync();
+  if (error != 0) failure_ = SyncFailure(error, name_);
+  return failure_;
 }
 
 Status RingWriter::Close() {
-  if (!fd_.open()) return failure_;
-  if (failure_.ok()) failure_ = Flush();
-  StopThreads();
-  const int error = fd_.CloseChecked();
-  if (error == 0 || !failure_.ok()) return failure_;
-  return Keep(StatusFromErrno(error, "cannot close '" + name_ + "'"));
+  if (!file_.open()) return failure_;
+  const Status flushed = Flush();
+  Stop();
+  const int error = file_.Close();
+  if (flushed.ok() && error != 0) failure_ = StatusFromErrno(error, "cannot close '" + name_ + "'");
+  return failure_;
 }
 
-void RingWriter::StopThreads() {
+void RingWriter::Stop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;
