@@ -103,11 +103,14 @@ void ThreadGroup::Join() {
 Status ParallelFor(uint32_t threads, uint64_t count,
                    const std::function<Status(uint64_t, uint32_t)>& body) {
   Loop loop(count, body);
-  const uint64_t wanted = threads < count ? threads : count;
-  ThreadGroup group;
-  if (wanted > 1) {
-    group.Start(static_cast<uint32_t>(wanted - 1), [&loop](uint32_t i) { loop.Run(i + 1); });
+  // The caller is a worker too: more than count - 1 others would find nothing to do.
+  if (threads == 0 || count < 2) {
+    loop.Run(0);
+    return loop.Answer();
   }
+  const uint64_t others = threads < count ? threads : count - 1;
+  ThreadGroup group;
+  group.Start(static_cast<uint32_t>(others), [&loop](uint32_t i) { loop.Run(i + 1); });
   loop.Run(0);
   group.Join();
   return loop.Answer();

@@ -10,9 +10,9 @@
 
 namespace treering::base {
 
-// Calls body(index, worker) once for every index in [0, count), in parallel. With threads <= 1 all
+// Calls body(index, worker) once for every index in [0, count), in parallel. With threads == 0 all
 // runs on the calling thread, in order, and no thread is started; else the caller (worker 0) and up
-// to threads - 1 threads (workers 1, 2, ...) take the indexes in ascending order. Threads that the
+// to `threads` more (workers 1 ... threads) take the indexes in ascending order. Threads that the
 // system refuses are done without. The first failure ends the loop: the status of the lowest index
 // that failed is returned, whatever the timing, and every index below it has been done. An
 // exception from body is a failure: bad_alloc is kNoMemory, anything else kInternal.
