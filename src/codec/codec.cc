@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chunks through a codec: raw, one zstd frame, or byte planes.
+// Encoding and decoding of chunks: raw, one zstd frame, or planes of bytes in frames of their own.
 //
-// Encoding may only ever make a chunk smaller, otherwise it answers that the chunk stays raw.
-// Decoding is total: lengths are checked against each other and against the size that the caller
-// expects before a byte is written, and each decoder fills exactly that room or says corrupt.
+// Encoding is a function of input and parameters alone: each frame begins by resetting the context,
+// and nothing depends on how large the scratch memory has grown. It is never a gain that turns out
+// a loss: what does not shrink is answered as raw, and so is each plane.
 //
-// Planes are stored as one word each (bit 31: the plane is raw; the low bits: its stored length),
-// then the planes in order, and nothing after. Scratch memory grows to one chunk and is kept.
-// The hash of the stored bytes has been checked by the caller.
+// Decoding trusts nothing. A frame is taken only if it is exactly one, of the right magic, without
+// dictionary, stating the very size wanted; then zstd decodes into memory of that size. Whoever
+// calls has verified the hash, so what is wrong here was written wrong or by an enemy.
+//
+// Only the stable API of libzstd is used, so that any version from 1.4.8 on serves.
 #include "codec/codec.h"
+
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "codec/planes.h"
-#include "codec/zstd_frame.h"
 
 namespace treering::codec {
 namespace {
@@ -23,68 +28,151 @@ using base::ByteSpan;
 using base::Code;
 using base::Status;
 
-constexpr uint32_t kPlaneIsRaw = uint32_t{1} << 31;
-constexpr uint8_t kElementBits = 0x0f;
+constexpr uint64_t kMaxRaw = uint64_t{1} << 30;
+constexpr uint32_t kFrameMagic = 0xFD2FB528;
+constexpr uint32_t kPlaneStored = uint32_t{1} << 31;  // the plane is stored as it is
 constexpr uint8_t kRotateBit = 0x80;
 
-Status Corrupt(std::string what) {
-  return Status(Code::kCorruptStructure, std::move(what) + "; restore another copy");
+struct FreeZstd {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+
+// Memory that only grows and is not cleared.
+class Scratch {
+ public:
+  uint8_t* Need(uint64_t size) {
+    if (size > size_) {
+      memory_.reset();
+      size_ = 0;
+      memory_.reset(new uint8_t[static_cast<size_t>(size)]);
+      size_ = size;
+    }
+    return memory_.get();
+  }
+
+ private:
+  std::unique_ptr<uint8_t[]> memory_;
+  uint64_t size_ = 0;
+};
+
+Status Corrupt(const char* what) {
+  return Status(Code::kCorruptStructure, std::string("chunk: ") + what);
 }
 
-bool ValidElement(uint32_t width) { return width == 2 || width == 4 || width == 8; }
+Status FromZstd(size_t result) {
+  if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) {
+    return Status(Code::kNoMemory, "out of memory in zstd");
+  }
+  return Status(Code::kInternal, std::string("zstd: ") + ZSTD_getErrorName(result));
+}
+
+bool IsPlaneWidth(uint32_t width) { return width == 2 || width == 4 || width == 8; }
+
+// How a frame is made. kSkewed: literals through Huffman and hardly a match sought, since
+// accidental matches cost more than the literals they replace.
+enum class Effort { kLevel, kLiterals };
+
+size_t SetUp(ZSTD_CCtx* context, Effort effort, int32_t level) {
+  const std::pair<ZSTD_cParameter, int> literals[] = {
+      {ZSTD_c_strategy, ZSTD_fast}, {ZSTD_c_windowLog, 18},   {ZSTD_c_hashLog, 6},
+      {ZSTD_c_minMatch, 7},         {ZSTD_c_targetLength, 0},
+  };
+  size_t result = ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
+  if (ZSTD_isError(result)) return result;
+  result = ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel,
+                                  effort == Effort::kLiterals ? 1 : level);
+  if (effort == Effort::kLevel) return result;
+  for (const auto& [parameter, value] : literals) {
+    if (ZSTD_isError(result)) return result;
+    result = ZSTD_CCtx_setParameter(context, parameter, value);
+  }
+  return result;
+}
+
+// The duty of FORMAT.md: exactly one frame that says it holds `size` bytes.
+Status CheckFrame(ByteSpan stored, uint64_t size) {
+  const size_t stored_size = static_cast<size_t>(stored.size);
+  if (stored.size < 4 || base::LoadLe32(stored.data) != kFrameMagic) {
+    return Corrupt("not a zstd frame");
+  }
+  if (ZSTD_getFrameContentSize(stored.data, stored_size) != size) {
+    return Corrupt("the zstd frame states another size than the chunk record");
+  }
+  if (ZSTD_getDictID_fromFrame(stored.data, stored_size) != 0) {
+    return Corrupt("the zstd frame wants a dictionary");
+  }
+  if (ZSTD_findFrameCompressedSize(stored.data, stored_size) != stored_size) {
+    return Corrupt("the zstd frame does not end where the chunk does");
+  }
+  return Status();
+}
 
 }  // namespace
 
-uint8_t ParamByte(const CodecParams& params) {
-  if (params.codec != kZstdPlanes) return 0;
-  const uint32_t rotate = params.rotate ? kRotateBit : 0;
-  return static_cast<uint8_t>((params.element & kElementBits) | rotate);
-}
-
 struct Codec::State {
-  ZstdFrames zstd;
-  std::vector<uint8_t> scratch;  // planes of one chunk
+  std::unique_ptr<ZSTD_CCtx, FreeZstd> compressor;
+  std::unique_ptr<ZSTD_DCtx, FreeZstd> decompressor;
+  Scratch scratch;
 
-  uint8_t* Scratch(uint64_t size) {
-    if (scratch.size() < size) scratch.resize(static_cast<size_t>(size));
-    return scratch.data();
-  }
-  Status EncodeZstd(int32_t level, ByteSpan raw, std::vector<uint8_t>* out);
+  Status Compress(Effort effort, int32_t level, ByteSpan raw, uint8_t* out, uint64_t capacity,
+                  uint64_t* size);
+  Status Decompress(ByteSpan stored, uint8_t* out, uint64_t size);
+  Status EncodeFrame(const CodecParams& params, ByteSpan raw, std::vector<uint8_t>* out);
+  Status EncodePlane(ByteSpan plane, uint8_t* out, uint64_t capacity, uint32_t* word);
   Status EncodePlanes(const CodecParams& params, ByteSpan raw, std::vector<uint8_t>* out);
-  base::Result<uint64_t> EncodePlane(int32_t level, ByteSpan plane, uint8_t* dst);
-  Status DecodePlanes(uint8_t param, ByteSpan stored, uint8_t* dst, uint64_t raw_size);
+  Status DecodePlanes(uint8_t param, ByteSpan stored, uint8_t* out, uint64_t raw_size);
 };
 
-Codec::Codec() : state_(new State) {}
-Codec::~Codec() = default;
-
-Status Codec::Encode(const CodecParams& params, ByteSpan raw, std::vector<uint8_t>* out,
-                     uint8_t* used) {
-  out->clear();
-  *used = kRaw;
-  Status status;
-  if (params.codec == kZstd) {
-    status = state_->EncodeZstd(params.level, raw, out);
-  } else if (params.codec == kZstdPlanes && ValidElement(params.element)) {
-    status = state_->EncodePlanes(params, raw, out);
-  } else if (params.codec != kRaw) {
-    status = Status(Code::kInvalidArgument,
-                    "codec " + std::to_string(params.codec) + " with elements of " +
-                        std::to_string(params.element) + " bytes is unknown; use raw or zstd");
+Status Codec::State::Compress(Effort effort, int32_t level, ByteSpan raw, uint8_t* out,
+                              uint64_t capacity, uint64_t* size) {
+  if (!compressor) compressor.reset(ZSTD_createCCtx());
+  if (!compressor) return Status(Code::kNoMemory, "out of memory for a zstd context");
+  size_t result = SetUp(compressor.get(), effort, level);
+  if (!ZSTD_isError(result)) {
+    result = ZSTD_compress2(compressor.get(), out, static_cast<size_t>(capacity), raw.data,
+                            static_cast<size_t>(raw.size));
   }
-  if (!status.ok()) out->clear();
-  if (!out->empty()) *used = params.codec;
-  return status;
+  if (ZSTD_isError(result)) return FromZstd(result);
+  *size = result;
+  return Status();
 }
 
-// Each of the following leaves *out empty where the result would not be smaller.
-Status Codec::State::EncodeZstd(int32_t level, ByteSpan raw, std::vector<uint8_t>* out) {
-  if (raw.size < 2) return Status();
-  out->resize(static_cast<size_t>(raw.size - 1));
-  ZstdMode mode;
-  mode.level = level;
-  TR_ASSIGN_OR_RETURN(const uint64_t size, zstd.Compress(mode, raw, out->data(), out->size()));
+Status Codec::State::Decompress(ByteSpan stored, uint8_t* out, uint64_t size) {
+  TR_RETURN_IF_ERROR(CheckFrame(stored, size));
+  if (!decompressor) decompressor.reset(ZSTD_createDCtx());
+  if (!decompressor) return Status(Code::kNoMemory, "out of memory for a zstd context");
+  const size_t result = ZSTD_decompressDCtx(decompressor.get(), out, static_cast<size_t>(size),
+                                            stored.data, static_cast<size_t>(stored.size));
+  if (result == size) return Status();
+  if (ZSTD_isError(result) && ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) {
+    return FromZstd(result);
+  }
+  return Corrupt("the zstd frame does not decode");
+}
+
+Status Codec::State::EncodeFrame(const CodecParams& params, ByteSpan raw,
+                                 std::vector<uint8_t>* out) {
+  out->resize(ZSTD_compressBound(static_cast<size_t>(raw.size)));
+  uint64_t size = 0;
+  TR_RETURN_IF_ERROR(Compress(Effort::kLevel, params.level, raw, out->data(), out->size(), &size));
   out->resize(static_cast<size_t>(size));
+  return Status();
+}
+
+// Writes the plane in its best form to `out`; *word says how and how long.
+Status Codec::State::EncodePlane(ByteSpan plane, uint8_t* out, uint64_t capacity, uint32_t* word) {
+  const PlaneKind kind = JudgePlane(plane);
+  uint64_t size = plane.size;
+  if (kind != PlaneKind::kNoise) {
+    const Effort effort = kind == PlaneKind::kDominated ? Effort::kLevel : Effort::kLiterals;
+    TR_RETURN_IF_ERROR(Compress(effort, 1, plane, out, capacity, &size));
+  }
+  *word = static_cast<uint32_t>(size);
+  if (size >= plane.size) {
+    std::memcpy(out, plane.data, static_cast<size_t>(plane.size));
+    *word = static_cast<uint32_t>(plane.size) | kPlaneStored;
+  }
   return Status();
 }
 
@@ -92,90 +180,111 @@ Status Codec::State::EncodePlanes(const CodecParams& params, ByteSpan raw,
                                   std::vector<uint8_t>* out) {
   const uint32_t width = params.element;
   const uint64_t count = raw.size / width;
-  if (count == 0 || raw.size % width != 0 || count >= kPlaneIsRaw) return Status();
-  Planes planes = {};
-  uint8_t* const first = Scratch(raw.size);
-  for (uint32_t i = 0; i < width; ++i) planes[i] = first + i * count;
+  const uint64_t bound = ZSTD_compressBound(static_cast<size_t>(count));
+  uint8_t* planes = scratch.Need(raw.size);
   SplitPlanes(raw.data, count, width, params.rotate, planes);
-
-  uint64_t at = 4 * uint64_t{width};
-  out->resize(static_cast<size_t>(at + raw.size));
+  // No plane ends up longer than it was, so the last begins early enough to have its bound.
+  out->resize(static_cast<size_t>(4 * width + (width - 1) * count + bound));
+  uint64_t at = 4 * width;
   for (uint32_t i = 0; i < width; ++i) {
-    const ByteSpan plane(planes[i], count);
-    uint8_t* to = out->data() + at;
-    TR_ASSIGN_OR_RETURN(const uint64_t size, EncodePlane(params.level, plane, to));
-    const bool is_raw = size == 0;
-    if (is_raw) std::memcpy(to, plane.data, static_cast<size_t>(count));
-    const uint32_t length = static_cast<uint32_t>(is_raw ? count : size);
-    base::StoreLe32(out->data() + 4 * i, length | (is_raw ? kPlaneIsRaw : 0));
-    at += length;
+    uint32_t word = 0;
+    TR_RETURN_IF_ERROR(
+        EncodePlane(ByteSpan(planes + i * count, count), out->data() + at, bound, &word));
+    base::StoreLe32(out->data() + 4 * i, word);
+    at += word & ~kPlaneStored;
   }
-  out->resize(at < raw.size ? static_cast<size_t>(at) : 0);
+  out->resize(static_cast<size_t>(at));
   return Status();
 }
 
-// The length of the frame at dst, or 0 if the plane is better off raw. dst has room for the plane.
-base::Result<uint64_t> Codec::State::EncodePlane(int32_t level, ByteSpan plane, uint8_t* dst) {
-  const PlaneKind kind = LookAtPlane(plane);
-  if (kind == PlaneKind::kNoise) return uint64_t{0};
-  ZstdMode mode;
-  mode.entropy_only = kind == PlaneKind::kUneven;
-  mode.level = level;
-  return zstd.Compress(mode, plane, dst, plane.size - 1);
+// Planes stored as they are stay where they lie; the others are decoded into scratch memory.
+Status Codec::State::DecodePlanes(uint8_t param, ByteSpan stored, uint8_t* out, uint64_t raw_size) {
+  const uint32_t width = param & 0x0f;
+  if (!IsPlaneWidth(width) || (param & 0x70) != 0) return Corrupt("unknown plane parameter");
+  if (raw_size % width != 0) return Corrupt("planes of a size that is no multiple of the element");
+  const uint64_t count = raw_size / width;
+  base::ByteReader reader(stored);
+  uint32_t words[kMaxPlanes] = {};
+  uint64_t coded = 0;
+  for (uint32_t i = 0; i < width; ++i) {
+    words[i] = reader.U32();
+    coded += (words[i] & kPlaneStored) == 0;
+  }
+  ByteSpan parts[kMaxPlanes];
+  for (uint32_t i = 0; i < width; ++i) {
+    const bool as_is = (words[i] & kPlaneStored) != 0;
+    parts[i] = reader.Bytes(words[i] & ~kPlaneStored);
+    if (as_is && parts[i].size != count) return Corrupt("a plane has the wrong length");
+    if (!as_is) TR_RETURN_IF_ERROR(CheckFrame(parts[i], count));
+  }
+  if (!reader.done()) return Corrupt("the lengths of the planes do not add up");
+  uint8_t* decoded = scratch.Need(coded * count);
+  const uint8_t* planes[kMaxPlanes] = {};
+  for (uint32_t i = 0; i < width; ++i) {
+    planes[i] = parts[i].data;
+    if ((words[i] & kPlaneStored) != 0) continue;
+    TR_RETURN_IF_ERROR(Decompress(parts[i], decoded, count));
+    planes[i] = decoded;
+    decoded += count;
+  }
+  MergePlanes(planes, count, width, (param & kRotateBit) != 0, out);
+  return Status();
+}
+
+Codec::Codec() : state_(new State) {}
+
+Codec::~Codec() = default;
+
+Status Codec::Encode(const CodecParams& params, ByteSpan raw, std::vector<uint8_t>* out,
+                     uint8_t* used) {
+  *used = kRaw;
+  out->clear();
+  if (raw.size > kMaxRaw) {
+    return Status(Code::kLimit, "chunk of " + std::to_string(raw.size) +
+                                    " bytes, at most 1 GiB is possible; use smaller chunks");
+  }
+  if (params.codec == kZstdPlanes && !IsPlaneWidth(params.element)) {
+    return Status(Code::kInvalidArgument,
+                  "planes need elements of 2, 4 or 8 bytes, not " + std::to_string(params.element));
+  }
+  if (params.codec > kZstdPlanes) {
+    return Status(Code::kUnsupportedCodec,
+                  "unknown codec " + std::to_string(params.codec) + "; known are 0, 1 and 2");
+  }
+  const bool planes = params.codec == kZstdPlanes;
+  if (params.codec == kRaw || raw.size == 0) return Status();
+  if (planes && raw.size % params.element != 0) return Status();
+  Status status =
+      planes ? state_->EncodePlanes(params, raw, out) : state_->EncodeFrame(params, raw, out);
+  if (!status.ok() || out->size() >= raw.size) {
+    out->clear();
+  } else {
+    *used = params.codec;
+  }
+  return status;
 }
 
 Status Codec::Decode(uint8_t codec, uint8_t param, ByteSpan stored, void* dst, uint64_t raw_size) {
-  uint8_t* to = static_cast<uint8_t*>(dst);
   if (codec > kZstdPlanes) {
-    return Status(Code::kUnsupportedCodec,
-                  "codec " + std::to_string(codec) + " is unknown; read this with a newer version");
+    return Status(Code::kUnsupportedCodec, "chunk: codec " + std::to_string(codec) +
+                                               " is unknown to this version; use a newer one");
   }
-  if (codec == kZstdPlanes) return state_->DecodePlanes(param, stored, to, raw_size);
-  if (param != 0) return Corrupt("codec parameter " + std::to_string(param) + " where 0 is due");
-  if (codec == kZstd) return state_->zstd.Decompress(stored, to, raw_size);
-  if (stored.size != raw_size) {
-    return Corrupt("a raw chunk has " + std::to_string(stored.size) + " bytes where " +
-                   std::to_string(raw_size) + " are expected");
+  if (raw_size > kMaxRaw) return Corrupt("more than 1 GiB of raw bytes");
+  if (codec != kZstdPlanes && param != 0) return Corrupt("a parameter where the codec has none");
+  if (codec == kRaw) {
+    if (stored.size != raw_size) return Corrupt("stored and raw size of a raw chunk differ");
+    if (raw_size != 0) std::memcpy(dst, stored.data, static_cast<size_t>(raw_size));
+    return Status();
   }
-  if (raw_size != 0) std::memcpy(to, stored.data, static_cast<size_t>(raw_size));
-  return Status();
+  if (raw_size == 0) return Corrupt("compressed, but without raw bytes");
+  auto* out = static_cast<uint8_t*>(dst);
+  return codec == kZstd ? state_->Decompress(stored, out, raw_size)
+                        : state_->DecodePlanes(param, stored, out, raw_size);
 }
 
-Status Codec::State::DecodePlanes(uint8_t param, ByteSpan stored, uint8_t* dst, uint64_t raw_size) {
-  const uint32_t width = param & kElementBits;
-  if (!ValidElement(width) || (param & ~(kElementBits | kRotateBit)) != 0) {
-    return Corrupt("codec parameter " + std::to_string(param) + " is none of byte planes");
-  }
-  const uint64_t count = raw_size / width;
-  if (raw_size % width != 0) return Corrupt("a chunk of planes is no whole number of elements");
-  base::ByteReader reader(stored);
-  uint32_t words[kMaxElement] = {};
-  uint64_t total = 4 * uint64_t{width};
-  for (uint32_t i = 0; i < width; ++i) {
-    words[i] = reader.U32();
-    total += words[i] & ~kPlaneIsRaw;
-  }
-  if (!reader.ok() || total != stored.size) return Corrupt("planes do not fill their chunk");
-
-  ConstPlanes planes = {};
-  uint64_t scratch_size = 0;
-  for (uint32_t i = 0; i < width; ++i) {
-    if ((words[i] & kPlaneIsRaw) == 0) scratch_size += count;  // at most raw_size
-  }
-  uint8_t* next = Scratch(scratch_size);
-  for (uint32_t i = 0; i < width; ++i) {
-    const ByteSpan plane = reader.Bytes(words[i] & ~kPlaneIsRaw);
-    if ((words[i] & kPlaneIsRaw) != 0) {
-      if (plane.size != count) return Corrupt("a raw plane has a wrong length");
-      planes[i] = plane.data;
-      continue;
-    }
-    TR_RETURN_IF_ERROR(zstd.Decompress(plane, next, count));
-    planes[i] = next;
-    next += count;
-  }
-  JoinPlanes(planes, count, width, (param & kRotateBit) != 0, dst);
-  return Status();
+uint8_t ParamByte(const CodecParams& params) {
+  if (params.codec != kZstdPlanes) return 0;
+  return static_cast<uint8_t>(params.element | (params.rotate ? kRotateBit : 0));
 }
 
 }  // namespace treering::codec

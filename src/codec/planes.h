@@ -1,34 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of each element apart, and together again.
+// Elements apart into planes of bytes and together again; what a plane's bytes look like.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "base/bytes.h"
 
 namespace treering::codec {
 
-constexpr uint32_t kMaxElement = 8;
-using ConstPlanes = std::array<const uint8_t*, kMaxElement>;
-using Planes = std::array<uint8_t*, kMaxElement>;
+constexpr uint32_t kMaxPlanes = 8;
 
-// Plane i gets byte i of each of `count` little-endian elements of `width` (2, 4 or 8) bytes, which
-// are rotated left by one bit before if asked: sign and exponent of a binary32 or bfloat16 then
-// part at a byte's border.
-void SplitPlanes(const uint8_t* src, uint64_t count, uint32_t width, bool rotate,
-                 const Planes& planes);
-// The inverse.
-void JoinPlanes(const ConstPlanes& planes, uint64_t count, uint32_t width, bool rotate,
-                uint8_t* dst);
+// Splits `count` elements of `width` bytes (2, 4 or 8) into `width` planes of `count` bytes each,
+// which stand in `planes` one behind the other. Elements are rotated left by one bit first if
+// `rotate` is set.
+void SplitPlanes(const uint8_t* elements, uint64_t count, uint32_t width, bool rotate,
+                 uint8_t* planes);
 
-// What a look at some of a plane's bytes says.
+// The inverse: planes[i] is plane i, `count` bytes long.
+void MergePlanes(const uint8_t* const* planes, uint64_t count, uint32_t width, bool rotate,
+                 uint8_t* elements);
+
 enum class PlaneKind {
-  kNoise,     // more than 7.9 bits of entropy a byte: not worth a coder
-  kUneven,    // worth an entropy coder
-  kOneValue,  // one value makes up more than nine tenths: repetitions will pay as well
+  kNoise,      // nothing to gain: stored as it is
+  kSkewed,     // few symbols, no order: entropy coding alone
+  kDominated,  // one byte nearly everywhere: matches pay
 };
-// By integers alone, so that every processor decides alike.
-PlaneKind LookAtPlane(base::ByteSpan plane);
+
+// Judges a plane by a sample of its bytes; a function of the bytes alone.
+PlaneKind JudgePlane(base::ByteSpan plane);
 
 }  // namespace treering::codec
