@@ -38,10 +38,11 @@ class BufferedWriter : public WritableFile {
   const std::string& name() const override { return name_; }
 
  private:
+  Status Usable() const { return failure_.ok() && !fd_.open() ? ClosedFile(name_) : failure_; }
   uint64_t Gather(ByteSpan bytes, uint64_t most);
   Status Flush();
   Status Write(ByteSpan bytes);
-  void StartWriteback();
+  int StartWriteback();
 
   Fd fd_;
   std::string name_;
@@ -61,7 +62,7 @@ uint64_t BufferedWriter::Gather(ByteSpan bytes, uint64_t most) {
 }
 
 Status BufferedWriter::Append(ByteSpan bytes) {
-  if (!failure_.ok()) return failure_;
+  TR_RETURN_IF_ERROR(Usable());
   if (buffer_ == nullptr) buffer_.reset(new uint8_t[kBufferSize]);
   while (bytes.size != 0) {
     uint64_t done = 0;
@@ -90,27 +91,33 @@ Status BufferedWriter::Flush() {
 Status BufferedWriter::Write(ByteSpan bytes) {
   while (bytes.size != 0) {
     const uint64_t n = std::min(bytes.size, kPieceSize);
-    const int error = WriteAllAt(fd_.get(), bytes.Sub(0, n), written_);
+    int error = WriteAllAt(fd_.get(), bytes.Sub(0, n), written_);
+    if (error == 0) {
+      written_ += n;
+      error = StartWriteback();
+    }
     if (error != 0) return failure_ = WriteFailure(error, name_, written_);
-    written_ += n;
     bytes = bytes.Sub(n, bytes.size - n);
-    StartWriteback();
   }
   return Status();
 }
 
-void BufferedWriter::StartWriteback() {
+// Only a hint, but one that may be the first to hear that bytes are lost: 0 or that errno.
+int BufferedWriter::StartWriteback() {
 #ifdef SYNC_FILE_RANGE_WRITE
-  if (written_ - started_ < kPieceSize) return;
-  // A hint: if it fails, fsync does the work, and tells.
-  sync_file_range(fd_.get(), static_cast<off_t>(started_), static_cast<off_t>(written_ - started_),
-                  SYNC_FILE_RANGE_WRITE);
+  if (written_ - started_ < kPieceSize) return 0;
+  const off_t from = static_cast<off_t>(started_);
+  const off_t n = static_cast<off_t>(written_ - started_);
   started_ = written_;
+  if (sync_file_range(fd_.get(), from, n, SYNC_FILE_RANGE_WRITE) != 0) {
+    if (errno == EIO || errno == ENOSPC || errno == EDQUOT) return errno;
+  }
 #endif
+  return 0;
 }
 
 Status BufferedWriter::Sync() {
-  if (!failure_.ok()) return failure_;
+  TR_RETURN_IF_ERROR(Usable());
   TR_RETURN_IF_ERROR(Flush());
   const int error = SyncFd(fd_.get());
   if (error != 0) failure_ = SyncFailure(error, name_);

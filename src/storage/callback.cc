@@ -63,26 +63,37 @@ class CallbackWriter : public WritableFile {
       : write_(std::move(write)), flush_(std::move(flush)) {}
 
   Status Append(ByteSpan bytes) override {
-    if (!failure_.ok() || bytes.size == 0) return failure_;
+    TR_RETURN_IF_ERROR(Usable());
+    if (bytes.size == 0) return Status();
     const int32_t answer = write_(bytes.data, bytes.size);
     if (answer != 0) return failure_ = Failed("write", name_, answer, size_);
     size_ += bytes.size;
     return Status();
   }
   Status Sync() override {
-    if (!failure_.ok() || !flush_) return failure_;
+    TR_RETURN_IF_ERROR(Usable());
+    if (!flush_) return Status();
     const int32_t answer = flush_();
     if (answer != 0) failure_ = Failed("flush", name_, answer, Status::kNoOffset);
     return failure_;
   }
-  Status Close() override { return failure_; }
+  Status Close() override {
+    closed_ = true;
+    return failure_;
+  }
   const std::string& name() const override { return name_; }
 
  private:
+  Status Usable() const {
+    if (!failure_.ok() || !closed_) return failure_;
+    return Status(Code::kWrongState, "'" + name_ + "' is closed");
+  }
+
   WriteCallback write_;
   FlushCallback flush_;
   uint64_t size_ = 0;
   Status failure_;
+  bool closed_ = false;
   std::string name_ = "callback";
 };
 

@@ -113,6 +113,10 @@ base::Status SyncFailure(int os_error, const std::string& file) {
   return base::Status(base::Code::kIoSync, std::string(failed.message()), os_error);
 }
 
+base::Status ClosedFile(const std::string& file) {
+  return base::Status(base::Code::kWrongState, "'" + file + "' is closed");
+}
+
 std::string JoinPath(std::string_view directory, std::string_view name) {
   if (directory.empty() || directory == ".") return std::string(name);
   std::string path(directory);

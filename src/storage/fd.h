@@ -51,6 +51,8 @@ int SyncFd(int fd);
 // errno.
 base::Status WriteFailure(int os_error, const std::string& file, uint64_t offset);
 base::Status SyncFailure(int os_error, const std::string& file);
+// What using a file after Close is.
+base::Status ClosedFile(const std::string& file);
 
 // "directory/name", or "name" in the current directory.
 std::string JoinPath(std::string_view directory, std::string_view name);

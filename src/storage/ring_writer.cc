@@ -16,11 +16,11 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
-#include <new>
 
 #include "base/checked.h"
 #include "base/parallel.h"
 #include "storage/direct_file.h"
+#include "storage/page_memory.h"
 #include "storage/posix.h"
 #include "storage/posix_file.h"
 
@@ -28,18 +28,15 @@ namespace treering::storage {
 namespace {
 
 using base::ByteSpan;
+using base::Code;
 using base::Status;
 
 constexpr uint64_t kBufferSize = uint64_t{1} << 20;
+// Chosen by measurement, 1 GiB on a virtual disk of 2 cores: 16 buffers leave the cache and triple
+// the processor time; writes of one buffer, or of 256 KiB, lose a fifth to a half of the speed.
 constexpr uint64_t kSlots = 8;
 constexpr uint64_t kMostAtOnce = 4;
 constexpr uint64_t kQuietSize = 2 * kBufferSize;
-
-struct FreeAligned {
-  void operator()(uint8_t* p) const {
-    ::operator delete(p, std::align_val_t(DirectFile::kAlignment));
-  }
-};
 
 class RingWriter : public WritableFile {
  public:
@@ -55,6 +52,7 @@ class RingWriter : public WritableFile {
   const std::string& name() const override { return name_; }
 
  private:
+  Status Usable() const { return failure_.ok() && !file_.open() ? ClosedFile(name_) : failure_; }
   Status HandOver();
   void Start();
   void Stop();
@@ -65,14 +63,14 @@ class RingWriter : public WritableFile {
   void WriteOneRun(std::unique_lock<std::mutex>* lock);
   template <typename Condition>
   void WaitWhile(std::unique_lock<std::mutex>* lock, Condition condition);
-  uint8_t* Slot(uint64_t buffer) { return ring_.get() + buffer % kSlots * kBufferSize; }
+  uint8_t* Slot(uint64_t buffer) { return ring_.data() + buffer % kSlots * kBufferSize; }
   uint64_t size() const { return filled_ * kBufferSize + used_; }
 
   // The caller's.
   DirectFile file_;
   std::string name_;
   uint32_t threads_;
-  std::unique_ptr<uint8_t, FreeAligned> ring_;
+  PageMemory ring_;
   uint64_t used_ = 0;     // bytes in the slot at filled_
   uint64_t flushed_ = 0;  // the file is this long and whole
   bool started_ = false;
@@ -94,10 +92,9 @@ class RingWriter : public WritableFile {
 };
 
 Status RingWriter::Append(ByteSpan bytes) {
-  if (!failure_.ok()) return failure_;
-  if (ring_ == nullptr) {
-    ring_.reset(static_cast<uint8_t*>(
-        ::operator new(kSlots* kBufferSize, std::align_val_t(DirectFile::kAlignment))));
+  TR_RETURN_IF_ERROR(Usable());
+  if (ring_.data() == nullptr && !ring_.Map(kSlots * kBufferSize)) {
+    return Status(Code::kNoMemory, "out of memory for the buffers of '" + name_ + "'");
   }
   while (bytes.size != 0) {
     if (used_ == kBufferSize) TR_RETURN_IF_ERROR(HandOver());
@@ -128,6 +125,7 @@ Status RingWriter::HandOver() {
 
 void RingWriter::Start() {
   started_ = true;
+  ring_.PreferHugePages();
   file_.GoDirect(kBufferSize);
   workers_ = group_.Start(threads_, [this](uint32_t) { Work(); });
 }
@@ -185,7 +183,7 @@ Status RingWriter::Noted() {
 Status RingWriter::Flush() {
   if (!failure_.ok() || flushed_ == size()) return failure_;
   if (!started_) {
-    const int error = file_.WriteAt(ByteSpan(ring_.get(), size()), 0);
+    const int error = file_.WriteAt(ByteSpan(ring_.data(), size()), 0);
     if (error != 0) return failure_ = WriteFailure(error, name_, 0);
   } else {
     {
@@ -213,6 +211,7 @@ Status RingWriter::WriteTail() {
 }
 
 Status RingWriter::Sync() {
+  TR_RETURN_IF_ERROR(Usable());
   TR_RETURN_IF_ERROR(Flush());
   const int error = file_.Sync();
   if (error != 0) failure_ = SyncFailure(error, name_);
