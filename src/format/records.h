@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The records of a container as structs, and the one place that turns them into bytes and back.
 //
-// Encode writes exactly the stride's bytes to `out`. Decode checks what can be checked within the record
-// (reserved bytes, ranges, patterns) and nothing that needs another record; bounds against other sections are the
-// caller's duty at each use. Decoding is total: any bytes give a record or kCorruptStructure.
+// Encode writes exactly the stride's bytes to `out`. Decode takes at least as many (what lies
+// behind belongs to a later minor version), checks what can be checked within the record (reserved
+// bytes, ranges, patterns) and nothing that needs another record; bounds against other sections are
+// the caller's duty at each use. Decoding is total: any bytes give a record, which encodes to the
+// same bytes again, or kCorruptStructure saying field, found and expected.
 #pragma once
 
 #include <array>
@@ -27,21 +29,31 @@ inline constexpr uint16_t kMajor = 1;
 inline constexpr uint16_t kMinor = 0;
 inline constexpr uint32_t kNoParent = 0xffffffff;
 inline constexpr uint64_t kMaxInline = 16;
-inline constexpr uint64_t kMaxPacked = 65535;           // raw bytes of a packed leaf
-inline constexpr uint64_t kPackedChunkSize = 262144;    // decoded bytes of a packed chunk, at most
+inline constexpr uint64_t kMaxPacked = 65535;         // raw bytes of a packed leaf
+inline constexpr uint64_t kPackedChunkSize = 262144;  // decoded bytes of a packed chunk, at most
 inline constexpr uint64_t kMaxChunkRaw = uint64_t{1} << 30;
 inline constexpr uint64_t kMaxRank = 32;
 inline constexpr uint64_t kMaxKeyText = 65535;
 inline constexpr uint64_t kMaxItemName = 255;
 inline constexpr uint64_t kMaxFileName = 128;
-inline constexpr uint64_t kHashedFrom = 17;             // children, from which a container is hashed
+inline constexpr uint64_t kHashedFrom = 17;  // children, from which a container is hashed
 
 enum Section : uint32_t {
-  kItems = 0, kNodes, kHashSlots, kAttributes, kDims, kText, kPieces, kChunks, kFiles, kMetadata,
+  kItems = 0,
+  kNodes,
+  kHashSlots,
+  kAttributes,
+  kDims,
+  kText,
+  kPieces,
+  kChunks,
+  kFiles,
+  kMetadata,
   kSectionCount = 12,
 };
 // Bytes of one record of each section as this version knows it; 0 for the reserved slots.
-inline constexpr std::array<uint32_t, kSectionCount> kStride = {32, 64, 8, 1, 8, 1, 32, 48, 72, 1, 0, 0};
+inline constexpr std::array<uint32_t, kSectionCount> kStride = {32, 64, 8,  1, 8, 1,
+                                                                32, 48, 72, 1, 0, 0};
 
 struct SectionEntry {
   uint64_t offset = 0;  // from the start of the index
@@ -72,16 +84,18 @@ struct Trailer {
 };
 
 void EncodeHeader(uint8_t out[kHeaderSize]);
-// Magic and reserved bytes and major.
+// Magic, then major (a higher one is kUnsupportedVersion), then reserved bytes.
 base::Status DecodeHeader(base::ByteSpan bytes);
 bool HasHeaderMagic(base::ByteSpan bytes);   // of a file's first bytes, any size
 bool HasTrailerMagic(base::ByteSpan bytes);  // of a file's last bytes, any size
 
 // Encode computes trailer_hash. The `file` digest must be set before; FileDigest computes it.
 void EncodeTrailer(const Trailer& trailer, uint8_t out[kTrailerSize]);
-// `bytes` are the last kTrailerSize bytes of a file of `file_size` bytes. Checks, in this order: magic, the
-// hash (from the frozen tail, for any trailer_size that fits `bytes`), major, incompatible features, then the rest: sizes, the
-// section directory's order, bounds, strides and alignment.
+// `bytes` are the last kTrailerSize bytes or more of a file of `file_size` bytes. Checks, in this
+// order: magic (kCorruptTruncated), the hash (kCorruptChecksum; from the frozen tail, for any
+// trailer_size that fits `bytes`), major, incompatible features, then the rest: reserved bytes,
+// sizes, the section directory's order, bounds, strides and alignment. The limit of the index is
+// the caller's to check.
 base::Result<Trailer> DecodeTrailer(base::ByteSpan bytes, uint64_t file_size);
 // FORMAT.md section 12. `trailer` is encoded with a zero `file` field and its hash ignored.
 codec::Hash128 FileDigest(base::ByteSpan header, base::ByteSpan table, const Trailer& trailer);
@@ -175,11 +189,13 @@ struct AttributeRecord {
 inline constexpr uint16_t kCriticalAttribute = 1;
 // Appends a set (8-aligned size). `attributes` must be in ascending order of id.
 void EncodeAttributes(const std::vector<AttributeRecord>& attributes, std::vector<uint8_t>* out);
-// The set's whole size, from its first 8 bytes; checked against `left`, the bytes from there to the section's end.
+// The set's whole size, from its first 8 bytes; checked against `left`, the bytes from there to the
+// section's end.
 base::Result<uint64_t> AttributeSetSize(base::ByteSpan first8, uint64_t left);
 base::Result<std::vector<AttributeRecord>> DecodeAttributes(base::ByteSpan set);
 
-// The hash of a child in the hash table, FORMAT.md 7.3. `text` for string and bigint keys, else `key`.
+// The hash of a child in the hash table, FORMAT.md 7.3. `text` for string and bigint keys, else
+// `key`.
 uint64_t ChildHash(uint32_t parent, uint8_t key_kind, uint64_t key, base::ByteSpan text);
 // Slots for that many entries: 0, or the least power of two >= 4/3 of them.
 uint64_t HashSlotsFor(uint64_t entries);
@@ -202,7 +218,8 @@ class PiecesIdentity {
 class ContentDigest {
  public:
   void Item(uint32_t kind, std::string_view name, uint32_t root, uint32_t node_count);
-  // `shape` has record.rank elements; `attributes` is the encoded set or empty; `identity` counts for leaves.
+  // `shape` has record.rank elements; `attributes` is the encoded set or empty; `identity` counts
+  // for leaves.
   void Node(const NodeRecord& record, base::ByteSpan key_text, const uint64_t* shape,
             base::ByteSpan attributes, const codec::Hash128& identity);
   codec::Hash128 Digest() const { return hasher_.Digest(); }
