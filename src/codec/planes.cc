@@ -25,18 +25,46 @@ void StoreLe(uint8_t* p, uint16_t v) { base::StoreLe16(p, v); }
 void StoreLe(uint8_t* p, uint32_t v) { base::StoreLe32(p, v); }
 void StoreLe(uint8_t* p, uint64_t v) { base::StoreLe64(p, v); }
 
-// Plane i of the block goes to `out` + i * stride.
+// An integer of half the bytes. Values are halved and halved again until they are bytes, and put
+// together the same way: each step is one that a vector unit has an instruction for.
+template <typename T>
+struct HalfOf;
+template <>
+struct HalfOf<uint16_t> {
+  using Type = uint8_t;
+};
+template <>
+struct HalfOf<uint32_t> {
+  using Type = uint16_t;
+};
+template <>
+struct HalfOf<uint64_t> {
+  using Type = uint32_t;
+};
+
+// Plane i of the values goes to `out` + i * stride.
+template <typename T>
+void Part(const T* values, uint8_t* out, uint64_t stride) {
+  if constexpr (sizeof(T) == 1) {
+    std::memcpy(out, values, kBlock);
+  } else {
+    using Half = typename HalfOf<T>::Type;
+    Half low[kBlock], high[kBlock];
+    for (uint64_t i = 0; i < kBlock; ++i) low[i] = static_cast<Half>(values[i]);
+    for (uint64_t i = 0; i < kBlock; ++i) high[i] = static_cast<Half>(values[i] >> 4 * sizeof(T));
+    Part(low, out, stride);
+    Part(high, out + sizeof(Half) * stride, stride);
+  }
+}
+
 template <typename T, bool kRotate>
 void SplitBlock(const uint8_t* in, uint8_t* out, uint64_t stride) {
   T values[kBlock];
-  for (uint64_t i = 0; i < kBlock; ++i) {
-    const T v = LoadLe<T>(in + i * sizeof(T));
-    values[i] = kRotate ? static_cast<T>(v << 1 | v >> (8 * sizeof(T) - 1)) : v;
+  for (uint64_t i = 0; i < kBlock; ++i) values[i] = LoadLe<T>(in + i * sizeof(T));
+  if constexpr (kRotate) {
+    for (T& v : values) v = static_cast<T>(v << 1 | v >> (8 * sizeof(T) - 1));
   }
-  for (uint32_t plane = 0; plane < sizeof(T); ++plane) {
-    uint8_t* dst = out + plane * stride;
-    for (uint64_t i = 0; i < kBlock; ++i) dst[i] = static_cast<uint8_t>(values[i] >> (8 * plane));
-  }
+  Part(values, out, stride);
 }
 
 template <typename T, bool kRotate>
@@ -55,19 +83,29 @@ void Split(const uint8_t* elements, uint64_t count, uint8_t* planes) {
   }
 }
 
-template <typename T, bool kRotate>
-void MergeBlock(const uint8_t* const* planes, uint64_t at, uint8_t* out) {
-  T values[kBlock] = {};
-  for (uint32_t plane = 0; plane < sizeof(T); ++plane) {
-    const uint8_t* src = planes[plane] + at;
+template <typename T>
+void Join(const uint8_t* const* planes, uint64_t at, T* values) {
+  if constexpr (sizeof(T) == 1) {
+    std::memcpy(values, planes[0] + at, kBlock);
+  } else {
+    using Half = typename HalfOf<T>::Type;
+    Half low[kBlock], high[kBlock];
+    Join(planes, at, low);
+    Join(planes + sizeof(Half), at, high);
     for (uint64_t i = 0; i < kBlock; ++i) {
-      values[i] = static_cast<T>(values[i] | static_cast<T>(T{src[i]} << (8 * plane)));
+      values[i] = static_cast<T>(low[i] | static_cast<T>(T{high[i]} << 4 * sizeof(T)));
     }
   }
-  for (uint64_t i = 0; i < kBlock; ++i) {
-    const T v = values[i];
-    StoreLe(out + i * sizeof(T), kRotate ? static_cast<T>(v >> 1 | v << (8 * sizeof(T) - 1)) : v);
+}
+
+template <typename T, bool kRotate>
+void MergeBlock(const uint8_t* const* planes, uint64_t at, uint8_t* out) {
+  T values[kBlock];
+  Join(planes, at, values);
+  if constexpr (kRotate) {
+    for (T& v : values) v = static_cast<T>(v >> 1 | v << (8 * sizeof(T) - 1));
   }
+  for (uint64_t i = 0; i < kBlock; ++i) StoreLe(out + i * sizeof(T), values[i]);
 }
 
 template <typename T, bool kRotate>
