@@ -20,7 +20,7 @@ enum CodecId : uint8_t {
 
 struct CodecParams {
   uint8_t codec = kRaw;
-  int32_t level = 3;    // zstd; kZstdPlanes ignores it for the planes that only entropy-code well
+  int32_t level = 3;    // kZstd; kZstdPlanes chooses for each plane by what it holds
   uint8_t element = 1;  // kZstdPlanes: bytes per element, 2, 4 or 8
   bool rotate = false;  // kZstdPlanes: floats; rotate each element left by one bit first, which
                         // puts a binary32 or bfloat16 exponent into one byte
@@ -36,7 +36,8 @@ class Codec {
   Codec& operator=(const Codec&) = delete;
 
   // Appends nothing and answers kRaw in *used if the result would not be smaller than the input;
-  // then the caller stores the input itself. Otherwise fills *out (replaced, not appended).
+  // (for kZstdPlanes also if it is no whole number of elements); then the caller stores the input
+  // itself. Otherwise fills *out (replaced, not appended).
   base::Status Encode(const CodecParams& params, base::ByteSpan raw, std::vector<uint8_t>* out,
                       uint8_t* used);
 

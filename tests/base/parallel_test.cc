@@ -62,6 +62,24 @@ void NoThreadsOrOneIndexStaysOnTheCallerInOrder(void**) {
   assert_true(StaysOnCaller(8, 0));
 }
 
+// Every worker waits until all have come, which ends only if they run at the same time.
+bool WorkersMeet(uint32_t threads) {
+  std::atomic<uint32_t> arrived{0};
+  std::atomic<uint64_t> workers{0};
+  const Status status = ParallelFor(threads, threads + 1, [&](uint64_t, uint32_t worker) {
+    workers |= uint64_t{1} << worker;
+    ++arrived;
+    while (arrived <= threads) std::this_thread::yield();
+    return Status();
+  });
+  return status.ok() && workers == (uint64_t{1} << (threads + 1)) - 1;
+}
+
+void ThreadsAreBesidesTheCaller(void**) {
+  assert_true(WorkersMeet(1));
+  assert_true(WorkersMeet(3));
+}
+
 bool LowestFailureWins(uint32_t threads) {
   std::atomic<uint64_t> done{0};
   const Status status = ParallelFor(threads, 100000, [&](uint64_t i, uint32_t) {
@@ -114,6 +132,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(EveryIndexIsDoneOnce),
       cmocka_unit_test(NoThreadsOrOneIndexStaysOnTheCallerInOrder),
+      cmocka_unit_test(ThreadsAreBesidesTheCaller),
       cmocka_unit_test(TheLowestFailureWinsAndStopsTheRest),
       cmocka_unit_test(AnExceptionBecomesAStatus),
       cmocka_unit_test(AGroupIsJoinedByItsDestruction),
