@@ -35,7 +35,7 @@ class Codec {
   Codec(const Codec&) = delete;
   Codec& operator=(const Codec&) = delete;
 
-  // Appends nothing and answers kRaw in *used if the result would not be smaller than the input;
+  // Appends nothing and answers kRaw in *used if the result would not be smaller than the input
   // (for kZstdPlanes also if it is no whole number of elements); then the caller stores the input
   // itself. Otherwise fills *out (replaced, not appended).
   base::Status Encode(const CodecParams& params, base::ByteSpan raw, std::vector<uint8_t>* out,
