@@ -4,7 +4,6 @@
 // A blob is a span and whatever keeps it alive: a mapping, a tree's buffer, new memory. Its count is atomic, and the last
 // free on any thread lets go of the owner. Lent memory is an owner too: its destructor is the caller's release callback,
 // which therefore runs exactly once, whoever is last.
-#include <cstdlib>
 #include <new>
 
 #include "capi/guard.h"
@@ -60,12 +59,12 @@ base::Status ImportLend(const treering_lend* lend, tree::Owner* out) {
   if (lend == nullptr) return {};
   treering_lend in;
   TR_RETURN_IF_ERROR(ImportStruct(lend, "lend", sizeof(treering_lend), &in));
-  try {
-    *out = std::make_shared<Lent>(in.release, in.user);
-  } catch (...) {
+  auto* lent = new (std::nothrow) Lent(in.release, in.user);
+  if (lent == nullptr) {
     if (in.release != nullptr) in.release(in.user);
-    throw;
+    return base::Status(base::Code::kNoMemory, "out of memory");
   }
+  out->reset(lent);  // deletes it, and so releases, if there is no memory for the count
   return {};
 }
 
