@@ -38,6 +38,8 @@ struct Attribute {
 class AttributeSet {
  public:
   explicit AttributeSet(const Attribute* attributes, uint64_t count);  // sorts; copies the values
+  AttributeSet(const AttributeSet&) = delete;
+  AttributeSet& operator=(const AttributeSet&) = delete;
   const std::vector<Attribute>& list() const { return list_; }
   // NULL where there is none.
   const Attribute* Find(uint32_t id) const;
@@ -151,8 +153,12 @@ class Tree {
   // The raw bytes of a kData or kPieces leaf in canonical form (C order, packed), written to dst, which has value.size bytes.
   void CopyRaw(NodeId id, void* dst) const;
 
- private:
+  // The representation, for the files of this room (nodes.h).
   struct Impl;
+  const Impl& impl() const { return *impl_; }
+  Impl* impl() { return impl_.get(); }
+
+ private:
   std::unique_ptr<Impl> impl_;
 };
 
