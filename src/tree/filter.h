@@ -9,6 +9,7 @@
 
 #include "tree/glob.h"
 #include "tree/key.h"
+#include "tree/path.h"
 #include "tree/tree.h"
 
 namespace treering::tree {
@@ -41,9 +42,11 @@ class Filter {
  private:
   Filter() = default;
   Kind kind_ = Kind::kNothing;
+  static std::shared_ptr<Filter> Make(Kind kind, std::string text);
+  static base::Result<FilterPtr> Nest(Kind kind, std::vector<FilterPtr> children);
   std::string text_;
-  Key key_;
-  std::vector<Key> keys_;
+  Key key_;  // its text is text_
+  std::vector<Component> components_;
   std::shared_ptr<const Glob> glob_;
   std::vector<FilterPtr> children_;
   uint32_t depth_ = 1;

@@ -21,6 +21,7 @@ class Glob {
  private:
   struct Part {
     bool any_depth = false;
+    bool literal = false;  // `pattern` is a display form to be equal to
     std::string pattern;
   };
   std::vector<Part> parts_;

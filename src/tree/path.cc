@@ -55,15 +55,15 @@ void AppendUnicodeEscape(uint32_t c, std::string* out) {
 }
 
 // JSON's escapes; what is no UTF-8 at all becomes U+FFFD.
-void AppendEscaped(std::string_view text, std::string* out) {
+void AppendEscaped(std::string_view text, std::string* out, bool quotes = true) {
   for (size_t at = 0; at < text.size();) {
     const size_t start = at;
     const uint32_t c = NextCodePoint(text, &at);
-    const char* const found = c < 0x80 ? "\"\\\b\f\n\r\t" : "";
-    const size_t place = std::string_view(found).find(static_cast<char>(c));
+    const size_t place = c < 0x80 ? std::string_view("\"\\\b\f\n\r\t").find(static_cast<char>(c))
+                                  : std::string_view::npos;
     if (c == UINT32_MAX) {
       out->append("\xef\xbf\xbd");
-    } else if (place != std::string_view::npos) {
+    } else if (place != std::string_view::npos && (quotes || place >= 2)) {
       out->push_back('\\');
       out->push_back("\"\\bfnrt"[place]);
     } else if (IsControl(c) || IsSurrogate(c)) {
@@ -257,6 +257,12 @@ int64_t Nearest(std::string_view name, const std::vector<std::string>& names) {
     limit = distance - 1;
   }
   return nearest;
+}
+
+std::string EscapeUnprintable(std::string_view text) {
+  std::string out;
+  AppendEscaped(text, &out, false);
+  return out;
 }
 
 std::string EscapeForTerminal(std::string_view text) {

@@ -39,5 +39,7 @@ int64_t Nearest(std::string_view name, const std::vector<std::string>& names);
 
 // Control characters, quotes, backslashes, invalid UTF-8 and surrogates as JSON escapes or U+FFFD: safe to print.
 std::string EscapeForTerminal(std::string_view text);
+// The same, but quotes and backslashes stay: for display paths, which bring their own escapes.
+std::string EscapeUnprintable(std::string_view text);
 
 }  // namespace treering::tree
