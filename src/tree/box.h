@@ -50,9 +50,10 @@ Memory Contiguous(Dtype dtype, const Box& box, void* data);
 bool IsContiguousRun(const Box& outer, const Box& inner, uint64_t* first);
 
 // Copies the elements of `part` (which lies in both boxes) from `src` to `dst`. Same dtype. Runs of
-// adjacent bytes go by memcpy; sub-byte elements are packed, unpacked (int2/int4 sign-extended, others zero-extended)
-// and shifted as the two layouts need; one-per-byte input keeps only its low bits. Never reads or writes outside the elements;
-// in packed destinations the bits of other elements stay.
+// adjacent bytes go by memcpy; sub-byte elements are packed, unpacked (int2/int4 sign-extended,
+// others zero-extended) and shifted as the two layouts need; one-per-byte input keeps only its low
+// bits. Never reads or writes outside the elements; in packed destinations the bits of other
+// elements stay.
 void CopyBox(Dtype dtype, const Memory& dst, const Memory& src, const Box& part);
 
 }  // namespace treering::tree

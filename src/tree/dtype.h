@@ -35,7 +35,8 @@ inline uint32_t ElementBytes(Dtype dtype) { return dtype.bits < 8 ? 1u : dtype.b
 // A float of two, four or eight bytes: what rotating before a byte-plane split is for.
 bool IsFloat(Dtype dtype);
 
-// Packed bytes of an array. False on overflow (also of the product of the non-zero dimensions alone).
+// Packed bytes of an array. False on overflow (also of the product of the non-zero dimensions
+// alone).
 bool RawSize(Dtype dtype, const uint64_t* shape, uint32_t rank, uint64_t* out);
 // Product of the dimensions; false on overflow, as above.
 bool ElementCount(const uint64_t* shape, uint32_t rank, uint64_t* out);

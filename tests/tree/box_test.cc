@@ -213,7 +213,7 @@ int Disagreements(Dtype dtype, int trials) {
 }
 
 void CopiesAgreeWithTheModelForEveryWidth(void**) {
-  print_message("seed %u\n", kSeed);
+  print_message("# seed %u\n", kSeed);
   const Dtype dtypes[] = {{6, 8},   {15, 6}, {2, 16}, {2, 32}, {0, 64}, {5, 128}, {99, 24},
                           {99, 96}, {0, 2},  {1, 2},  {0, 4},  {1, 4},  {17, 4}};
   for (const Dtype dtype : dtypes) assert_int_equal(Disagreements(dtype, 300), 0);
