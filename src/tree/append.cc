@@ -61,9 +61,7 @@ class Appender {
   void Undo();
   // "child 3 of 'params'", for nodes whose key is at fault.
   Status KeyError(const Frame& frame, std::string message, Code code = Code::kInvalidArgument);
-  Status At(uint32_t id, Status status) {
-    return std::move(status).WithContext(t_.Quoted(id));
-  }
+  Status At(uint32_t id, Status status) { return std::move(status).WithContext(t_.Quoted(id)); }
   Status Twice(uint32_t id) {
     return Status(Code::kInvalidArgument,
                   t_.Quoted(id) + ": key given twice, but keys of one node are unique");
@@ -191,7 +189,8 @@ Status Appender::StageAlias(const Node& node, Record* r) {
   const uint32_t target = Narrow(node.alias_of);
   if (target >= own || !t_.Live(target) || t_.at(target).is_container()) {
     return Status(Code::kInvalidArgument,
-                  "alias of " + (node.alias_of == kNoNode ? "no node" : std::to_string(node.alias_of)) +
+                  "alias of " +
+                      (node.alias_of == kNoNode ? "no node" : std::to_string(node.alias_of)) +
                       ", which is no earlier leaf of this tree");
   }
   r->alias_of = t_.at(target).alias_of == kNil ? target : t_.at(target).alias_of;
@@ -204,15 +203,16 @@ Status Appender::StageAlias(const Node& node, Record* r) {
 
 Status Appender::StageContainer(const Node& node, Record* r) {
   if (node.value.form != ValueForm::kAbstract) {
-    return Status(Code::kInvalidArgument, std::string("a ") + KindName(node.kind) + " has no value");
+    return Status(Code::kInvalidArgument,
+                  std::string("a ") + KindName(node.kind) + " has no value");
   }
   if (node.kind == Kind::kNone && node.child_count != 0) {
     return Status(Code::kInvalidArgument, "a none has no children");
   }
   if (node.child_count > to_come_) {
-    return Status(Code::kInvalidArgument,
-                  "child count " + std::to_string(node.child_count) + " with " +
-                      std::to_string(to_come_) + " nodes to follow; give the children in preorder");
+    return Status(Code::kInvalidArgument, "child count " + std::to_string(node.child_count) +
+                                              " with " + std::to_string(to_come_) +
+                                              " nodes to follow; give the children in preorder");
   }
   r->children = {kNil, kNil};
   return Status();
@@ -296,9 +296,7 @@ Status Appender::CheckUnique(uint32_t first_child, uint64_t count) {
   const uint64_t seed = t_.seed();
   for (uint32_t a = first_child; a != kNil; a = t_.at(a).next) {
     const Key key = t_.at(a).Name();
-    const uint64_t hash = HashKey(key, seed);
-    if (scratch_.Find(key, hash, t_.records.data()) != kNil) return Twice(a);
-    scratch_.Insert(a, hash);
+    if (!scratch_.InsertNew(a, key, HashKey(key, seed), t_.records.data())) return Twice(a);
   }
   return Status();
 }
@@ -381,8 +379,8 @@ void Appender::Undo() {
 
 Result<NodeId> Tree::Append(NodeId parent, const Node* nodes, uint64_t count, Owner owner) {
   if (parent != kNoNode && !impl_->Live(parent)) {
-    return Status(Code::kInvalidArgument, "there is no node " + std::to_string(parent) +
-                                              " to append below");
+    return Status(Code::kInvalidArgument,
+                  "there is no node " + std::to_string(parent) + " to append below");
   }
   Appender appender(impl_.get(), Narrow(parent), std::move(owner));
   TR_RETURN_IF_ERROR(appender.Run(nodes, count));

@@ -49,11 +49,12 @@ bool SameValue(const Record& a, const Record& b) {
                                     static_cast<size_t>(a.size)) == 0;
 }
 
-// "variable type 'Param'": the first attribute that one has and the other has not, or has otherwise.
+// "variable type 'Param'": the first attribute that one has and the other has not, or has
+// otherwise.
 std::string Difference(const AttributeSet* set, const AttributeSet* other) {
-  static const char* const kNames[] = {"",           "variable type", "tag",         "metadata",
-                                       "sharding",   "PRNG implementation", "scalar kind",
-                                       "origin",     "type name"};
+  static const char* const kNames[] = {"",         "variable type",       "tag",         "metadata",
+                                       "sharding", "PRNG implementation", "scalar kind", "origin",
+                                       "type name"};
   if (set == nullptr) return "none";
   for (const Attribute& a : set->list()) {
     const Attribute* b = other == nullptr ? nullptr : other->Find(a.id);
@@ -99,8 +100,8 @@ class Comparer {
   // Leaves, and containers without children; the others' children tell.
   void Absent(uint32_t id, int side, const Record& r) {
     if (r.is_container() && r.size != 0) return;
-    Finding finding{FindingKind::kMissing, Code::kMismatchStructure, trees_[side]->Path(id),
-                    {}, {}, {}};
+    Finding finding{
+        FindingKind::kMissing, Code::kMismatchStructure, trees_[side]->Path(id), {}, {}, {}};
     (side == 0 ? finding.expected : finding.found) = Describe(trees_[side]->Get(id));
     if (side == 1) finding.kind = FindingKind::kUnexpected;
     report_.Add(std::move(finding));
@@ -125,8 +126,8 @@ class Comparer {
     if (a.dtype != b.dtype || !same_shape) {
       const bool dtype = a.dtype != b.dtype;
       Differ(dtype ? FindingKind::kDifferentDtype : FindingKind::kDifferentShape,
-             dtype ? Code::kMismatchDtype : Code::kMismatchShape, id,
-             Describe(trees_[0]->Get(id)), Describe(trees_[1]->Get(there)));
+             dtype ? Code::kMismatchDtype : Code::kMismatchShape, id, Describe(trees_[0]->Get(id)),
+             Describe(trees_[1]->Get(there)));
     } else if (options_.values && !SameValue(a, b)) {
       const std::string what = Describe(trees_[0]->Get(id));
       Differ(FindingKind::kDifferentValue, Code::kMismatch, id, what, what);

@@ -19,7 +19,8 @@ namespace {
 // A record behind the last, taken away again at the end.
 class Staged {
  public:
-  explicit Staged(Tree::Impl* impl) : impl_(impl), id_(static_cast<uint32_t>(impl->records.size())) {
+  explicit Staged(Tree::Impl* impl)
+      : impl_(impl), id_(static_cast<uint32_t>(impl->records.size())) {
     impl->records.emplace_back();
   }
   ~Staged() {

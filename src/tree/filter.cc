@@ -20,9 +20,7 @@ namespace {
 
 constexpr uint32_t kMaxNesting = 64;
 
-bool IsPosition(const Key& key) {
-  return key.kind == KeyKind::kIndex || key.kind == KeyKind::kInt;
-}
+bool IsPosition(const Key& key) { return key.kind == KeyKind::kIndex || key.kind == KeyKind::kInt; }
 
 bool SamePlace(const Key& a, const Key& b) {
   return IsPosition(a) && IsPosition(b) ? a.integer == b.integer : a == b;
@@ -30,7 +28,8 @@ bool SamePlace(const Key& a, const Key& b) {
 
 // Whether a key's display form is what was typed: a bare decimal is never a string key's.
 bool Means(const Component& component, const Key& key) {
-  if (component.numeric && component.fits) return IsPosition(key) && key.integer == component.integer;
+  if (component.numeric && component.fits)
+    return IsPosition(key) && key.integer == component.integer;
   if (component.numeric) return key.kind == KeyKind::kBigInt && key.text == component.bigint;
   return key.kind == KeyKind::kString && key.text == component.text;
 }
@@ -133,21 +132,30 @@ FilterPtr Filter::Callback(Match match) {
 bool Filter::Matches(const std::vector<Key>& path, const Node& leaf) const {
   const auto accepts = [&](const FilterPtr& child) { return child->Matches(path, leaf); };
   switch (kind_) {
-    case Kind::kEverything: return true;
-    case Kind::kNothing: return false;
-    case Kind::kType: return HasType(leaf, text_);
-    case Kind::kTag: return HasTag(leaf, text_);
+    case Kind::kEverything:
+      return true;
+    case Kind::kNothing:
+      return false;
+    case Kind::kType:
+      return HasType(leaf, text_);
+    case Kind::kTag:
+      return HasTag(leaf, text_);
     case Kind::kPathContains:
       return std::any_of(path.begin(), path.end(), [this](const Key& key) {
         return key_.kind == KeyKind::kNone ? ContainsText(key, text_) : SamePlace(key, key_);
       });
     case Kind::kPathIn:
       return std::equal(components_.begin(), components_.end(), path.begin(), path.end(), Means);
-    case Kind::kGlob: return MatchesGlobParts(*glob_, path);
-    case Kind::kAll: return std::all_of(children_.begin(), children_.end(), accepts);
-    case Kind::kAny: return std::any_of(children_.begin(), children_.end(), accepts);
-    case Kind::kNot: return !accepts(children_[0]);
-    case Kind::kCallback: return match_ != nullptr && match_(path, leaf);
+    case Kind::kGlob:
+      return MatchesGlobParts(*glob_, path);
+    case Kind::kAll:
+      return std::all_of(children_.begin(), children_.end(), accepts);
+    case Kind::kAny:
+      return std::any_of(children_.begin(), children_.end(), accepts);
+    case Kind::kNot:
+      return !accepts(children_[0]);
+    case Kind::kCallback:
+      return match_ != nullptr && match_(path, leaf);
   }
   return false;
 }

@@ -19,15 +19,27 @@ using FilterPtr = std::shared_ptr<const Filter>;
 
 class Filter {
  public:
-  enum class Kind { kEverything = 1, kNothing, kType, kTag, kPathContains, kPathIn, kGlob, kAll, kAny, kNot, kCallback };
+  enum class Kind {
+    kEverything = 1,
+    kNothing,
+    kType,
+    kTag,
+    kPathContains,
+    kPathIn,
+    kGlob,
+    kAll,
+    kAny,
+    kNot,
+    kCallback
+  };
   using Match = std::function<bool(const std::vector<Key>& path, const Node& leaf)>;
 
   static FilterPtr Everything();
   static FilterPtr Nothing();
-  static FilterPtr OfType(std::string name);             // the variable type or a base of it
+  static FilterPtr OfType(std::string name);  // the variable type or a base of it
   static FilterPtr WithTag(std::string tag);
-  static FilterPtr PathContains(const Key& key);         // an index equals an int key of the same number
-  static FilterPtr PathContainsText(std::string part);   // substring of a component's text
+  static FilterPtr PathContains(const Key& key);  // an index equals an int key of the same number
+  static FilterPtr PathContainsText(std::string part);  // substring of a component's text
   static base::Result<FilterPtr> PathIn(std::string_view display_path);
   static base::Result<FilterPtr> MatchesGlob(std::string_view pattern);
   static base::Result<FilterPtr> All(std::vector<FilterPtr> children);

@@ -19,14 +19,13 @@ namespace {
 
 constexpr uint64_t kSiblings = 1000;
 
-
 Status NotFound(const Tree::Impl& t, uint32_t parent, const std::string& display,
                 const std::string& text) {
   const Record& p = t.at(parent);
   std::string message = "no '" + display + "' under " + t.Quoted(parent);
   if (!p.is_container()) {
-    return Status(Code::kNotFoundPath, message + ", which is a leaf of kind " +
-                                           KindName(t.Resolve(p).kind));
+    return Status(Code::kNotFoundPath,
+                  message + ", which is a leaf of kind " + KindName(t.Resolve(p).kind));
   }
   if (p.size == 0) return Status(Code::kNotFoundPath, message + ", which has no children");
   if (t.at(p.children.first).key_kind == KeyKind::kIndex) {
@@ -44,19 +43,17 @@ Status NotFound(const Tree::Impl& t, uint32_t parent, const std::string& display
   }
   const int64_t nearest = Nearest(text, names);
   if (nearest >= 0) {
-    return Status(Code::kNotFoundPath, message + "; nearest is '" +
-                                           t.Display(ids[static_cast<size_t>(nearest)]) + "'");
+    return Status(Code::kNotFoundPath,
+                  message + "; nearest is '" + t.Display(ids[static_cast<size_t>(nearest)]) + "'");
   }
   return Status(Code::kNotFoundPath, message + ", which has " + std::to_string(p.size) +
-                                         " children, the first '" +
-                                         t.Display(p.children.first) + "'");
+                                         " children, the first '" + t.Display(p.children.first) +
+                                         "'");
 }
 
 }  // namespace
 
-NodeId Tree::Child(NodeId id, const Key& key) const {
-  return Widen(impl_->Find(Narrow(id), key));
-}
+NodeId Tree::Child(NodeId id, const Key& key) const { return Widen(impl_->Find(Narrow(id), key)); }
 
 Result<NodeId> Tree::Find(std::string_view display_path) const {
   TR_ASSIGN_OR_RETURN(const std::vector<Component> components, ParsePath(display_path));

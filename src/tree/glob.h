@@ -10,8 +10,8 @@
 
 namespace treering::tree {
 
-// `*` and `?` within a component, `[a-z]`, `[!a-z]`, `**` for any number of components. Quoted components match
-// literally. Time is linear in pattern times path: no backtracking explosion.
+// `*` and `?` within a component, `[a-z]`, `[!a-z]`, `**` for any number of components. Quoted
+// components match literally. Time is linear in pattern times path: no backtracking explosion.
 class Glob {
  public:
   static base::Result<Glob> Compile(std::string_view pattern);

@@ -11,8 +11,21 @@ namespace treering::tree {
 enum class KeyKind : uint8_t { kNone = 0, kIndex = 1, kString = 2, kInt = 3, kBigInt = 4 };
 
 enum class Kind : uint8_t {
-  kDict = 1, kList = 2, kTuple = 3, kNamedTuple = 4, kDataclass = 5, kCustom = 6, kNone = 7,
-  kArray = 64, kBool = 65, kInt = 66, kFloat = 67, kComplex = 68, kString = 69, kBytes = 70, kPrngKey = 71,
+  kDict = 1,
+  kList = 2,
+  kTuple = 3,
+  kNamedTuple = 4,
+  kDataclass = 5,
+  kCustom = 6,
+  kNone = 7,
+  kArray = 64,
+  kBool = 65,
+  kInt = 66,
+  kFloat = 67,
+  kComplex = 68,
+  kString = 69,
+  kBytes = 70,
+  kPrngKey = 71,
   kAlias = 96,        // input only: in a tree an alias shows the kind of what it names
   kPlaceholder = 97,  // restore targets only
 };

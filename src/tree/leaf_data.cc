@@ -18,11 +18,11 @@ namespace {
 
 constexpr uint64_t kOwnBuffer = 4096;
 
-void FreeAligned(void* p) { ::operator delete(p, std::align_val_t{64}); }
+void FreeAligned(void* p) { ::operator delete (p, std::align_val_t{64}); }
 
 // Uninitialised, at a multiple of 64.
 std::shared_ptr<uint8_t> NewBuffer(uint64_t size) {
-  void* p = ::operator new(static_cast<size_t>(size), std::align_val_t{64});
+  void* p = ::operator new (static_cast<size_t>(size), std::align_val_t{64});
   return std::shared_ptr<uint8_t>(static_cast<uint8_t*>(p), FreeAligned);
 }
 

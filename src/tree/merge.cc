@@ -3,9 +3,10 @@
 //
 // First the places of the result are laid out: for every path the tree and node that it comes from,
 // found by one hash table over (parent place, key). An index and an int key of the same number are
-// the same place, since splitting makes the one of the other. Then the kinds of containers are settled: a list
-// whose positions are all there is one again, in order, else it is a dict with int keys. Last, the
-// builder makes nodes of the places. So a leaf that was replaced never exists in the result.
+// the same place, since splitting makes the one of the other. Then the kinds of containers are
+// settled: a list whose positions are all there is one again, in order, else it is a dict with int
+// keys. Last, the builder makes nodes of the places. So a leaf that was replaced never exists in
+// the result.
 #include <algorithm>
 #include <string>
 
@@ -28,9 +29,7 @@ struct Place {
   Key key;
 };
 
-bool IsPosition(const Key& key) {
-  return key.kind == KeyKind::kIndex || key.kind == KeyKind::kInt;
-}
+bool IsPosition(const Key& key) { return key.kind == KeyKind::kIndex || key.kind == KeyKind::kInt; }
 
 // Int where it may be an index, so that equal places have equal keys.
 Key Normal(Key key) {

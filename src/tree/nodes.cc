@@ -5,8 +5,8 @@
 // node is one record of 80 bytes that links to others by 32-bit ids, and whatever only few nodes
 // have lies elsewhere. Owners are counted by the records that use them, so replacing a leaf frees
 // its old data at once. A container gets a hash index the first time somebody looks for a child of
-// it and it has many; building is under a mutex, so that const lookups may run at the same time, and
-// changes keep an index that exists in step. Checking what comes in is left to append.cc.
+// it and it has many; building is under a mutex, so that const lookups may run at the same time,
+// and changes keep an index that exists in step. Checking what comes in is left to append.cc.
 #include "tree/nodes.h"
 
 #include <algorithm>
@@ -47,6 +47,20 @@ void KeyTable::Insert(uint32_t id, uint64_t hash) {
   while (slots_[at] != 0) at = (at + 1) & mask;
   slots_[at] = (hash >> 32) << 32 | (id + 1);
   ++used_;
+}
+
+bool KeyTable::InsertNew(uint32_t id, const Key& key, uint64_t hash, const Record* records) {
+  const size_t mask = slots_.size() - 1;
+  size_t at = static_cast<size_t>(hash) & mask;
+  for (; slots_[at] != 0; at = (at + 1) & mask) {
+    const uint32_t other = static_cast<uint32_t>(slots_[at]);
+    if (slots_[at] >> 32 == hash >> 32 && other != kTomb && records[other - 1].Name() == key) {
+      return false;
+    }
+  }
+  slots_[at] = (hash >> 32) << 32 | (id + 1);
+  ++used_;
+  return true;
 }
 
 void KeyTable::Erase(uint32_t id, uint64_t hash) {

@@ -84,6 +84,8 @@ class KeyTable {
   void Reserve(uint64_t more, const Record* records, uint64_t seed);
   void Clear(uint64_t count);
   void Insert(uint32_t id, uint64_t hash);
+  // False if there is an equal key already.
+  bool InsertNew(uint32_t id, const Key& key, uint64_t hash, const Record* records);
   void Erase(uint32_t id, uint64_t hash);
   // The first id whose key equals; kNil if there is none.
   uint32_t Find(const Key& key, uint64_t hash, const Record* records) const;
@@ -119,7 +121,7 @@ struct Tree::Impl {
   bool Live(uint64_t id) const { return id < records.size() && at(id).kind != Kind{0}; }
   const Record& Resolve(const Record& r) const { return r.alias_of == kNil ? r : at(r.alias_of); }
   uint32_t First(uint32_t id) const { return at(id).is_container() ? at(id).children.first : kNil; }
-  uint32_t Next(uint32_t id) const;  // in preorder
+  uint32_t Next(uint32_t id) const;                // in preorder
   uint32_t Skip(uint32_t id, uint32_t top) const;  // behind the subtree, within that of `top`
 
   // Owners: a slot without uses after a change is freed by its maker.

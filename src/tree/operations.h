@@ -11,7 +11,8 @@
 namespace treering::tree {
 
 // Each leaf goes to the first filter that accepts it. See treering_tree_split.
-base::Result<std::vector<Tree>> Split(const Tree& tree, const std::vector<FilterPtr>& filters, bool exhaustive);
+base::Result<std::vector<Tree>> Split(const Tree& tree, const std::vector<FilterPtr>& filters,
+                                      bool exhaustive);
 base::Result<Tree> Merge(const std::vector<const Tree*>& trees);
 // All or nothing: *tree is unchanged on failure.
 base::Status Update(Tree* tree, const Tree& with);

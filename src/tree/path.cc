@@ -41,8 +41,8 @@ bool NeedsQuotes(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const uint32_t c = NextCodePoint(text, &at);
     if (c == UINT32_MAX || IsControl(c) || IsSurrogate(c)) return true;
-    if (c < 0x80 && std::string_view("/\"\\*?[]:").find(static_cast<char>(c)) !=
-                        std::string_view::npos) {
+    if (c < 0x80 &&
+        std::string_view("/\"\\*?[]:").find(static_cast<char>(c)) != std::string_view::npos) {
       return true;
     }
   }

@@ -30,7 +30,8 @@ struct Group {
 constexpr Group kGroups[] = {
     {FindingKind::kMissing, FindingKind::kMissing, "missing", "wanted ", "has "},
     {FindingKind::kUnexpected, FindingKind::kUnexpected, "unexpected", "wanted ", "has "},
-    {FindingKind::kDifferentKind, FindingKind::kDifferentAttributes, "different", "wanted ", "has "},
+    {FindingKind::kDifferentKind, FindingKind::kDifferentAttributes, "different", "wanted ",
+     "has "},
     {FindingKind::kDamaged, FindingKind::kDamaged, "damaged", "wanted ", "found "},
     {FindingKind::kInvalid, FindingKind::kInvalid, "invalid", "wanted ", "found "},
     {FindingKind::kUnreadable, FindingKind::kUnreadable, "unreadable", "needs ", "found "},
@@ -86,7 +87,8 @@ void AppendGroup(const Group& group, const std::vector<Finding>& findings, std::
   }
 }
 
-constexpr const char* kDone[] = {"cast", "padded", "truncated", "renamed", "kept", "skipped", "restored"};
+constexpr const char* kDone[] = {"cast", "padded",  "truncated", "renamed",
+                                 "kept", "skipped", "restored"};
 
 void AppendCounts(const std::vector<Finding>& findings, std::string* out) {
   std::array<uint64_t, 7> counts{};
@@ -189,7 +191,8 @@ std::string Report::Summary() const {
     if (count == 0) continue;
     line += (line.empty() ? "" : ", ") + std::to_string(count) + " " + group.title;
     line += " (" + std::string(count > 1 ? "first: " : "") + Shown(first->path);
-    if (!first->expected.empty()) line += " " + (group.expected + EscapeUnprintable(first->expected));
+    if (!first->expected.empty())
+      line += " " + (group.expected + EscapeUnprintable(first->expected));
     if (!first->found.empty()) line += " " + (group.found + EscapeUnprintable(first->found));
     line += ")";
   }

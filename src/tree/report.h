@@ -12,10 +12,23 @@ namespace treering::tree {
 
 // Numbers of the C ABI.
 enum class FindingKind : int32_t {
-  kMissing = 1, kUnexpected = 2, kDifferentKind = 3, kDifferentDtype = 4, kDifferentShape = 5, kDifferentValue = 6,
+  kMissing = 1,
+  kUnexpected = 2,
+  kDifferentKind = 3,
+  kDifferentDtype = 4,
+  kDifferentShape = 5,
+  kDifferentValue = 6,
   kDifferentAttributes = 7,
-  kCast = 16, kPadded = 17, kTruncated = 18, kRenamed = 19, kKept = 20, kSkipped = 21, kRestored = 22,
-  kDamaged = 32, kInvalid = 33, kUnreadable = 34,
+  kCast = 16,
+  kPadded = 17,
+  kTruncated = 18,
+  kRenamed = 19,
+  kKept = 20,
+  kSkipped = 21,
+  kRestored = 22,
+  kDamaged = 32,
+  kInvalid = 33,
+  kUnreadable = 34,
 };
 
 struct Finding {
@@ -35,9 +48,11 @@ class Report {
   bool empty() const { return findings_.empty(); }
   // How many are differences (kinds 1 to 7).
   uint64_t differences() const;
-  // Fills `nearest` of every missing finding from the unexpected ones' paths, and the other way round.
+  // Fills `nearest` of every missing finding from the unexpected ones' paths, and the other way
+  // round.
   void FindNearest();
-  // Groups with at most 20 lines each, and what to do. Computed once by Finish, so that reading is const.
+  // Groups with at most 20 lines each, and what to do. Computed once by Finish, so that reading is
+  // const.
   void Finish();
   const std::string& text() const { return text_; }
   // One line for an error: "3 leaves missing (first: a/b), 1 different (…); …".

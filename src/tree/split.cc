@@ -4,8 +4,8 @@
 // One walk in preorder decides for every leaf; each result then gets the leaf together with the
 // containers on the way that it does not have yet, which the stack of the walk remembers for each
 // result. A list or tuple from which a position was left out becomes a dict with int keys, so that
-// positions keep their numbers; that is known only at the end, and settled then. Sharing of data and
-// aliases is the builder's.
+// positions keep their numbers; that is known only at the end, and settled then. Sharing of data
+// and aliases is the builder's.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -118,7 +118,7 @@ class Splitter {
   std::vector<std::unique_ptr<Builder>> results_;
   std::vector<std::vector<uint32_t>> places_;  // per result: ids there of a part of `way_`
   std::vector<std::vector<Origin>> origins_{filters_.size()};
-  std::vector<uint32_t> way_;                  // ids from the root to the current node
+  std::vector<uint32_t> way_;  // ids from the root to the current node
   std::vector<Key> path_;
 };
 

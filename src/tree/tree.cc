@@ -4,7 +4,8 @@
 // A tree is a value that many sides hold at once: a writer, a restore, the caller. So everything
 // that is const here reads records that no const function changes, a copy shares arenas and owners
 // and copies only the records, and an alias answers with the leaf it names. Walking follows links
-// and needs neither stack nor recursion. Changing is append.cc's and edit.cc's, searching find.cc's.
+// and needs neither stack nor recursion. Changing is append.cc's and edit.cc's, searching
+// find.cc's.
 #include "tree/tree.h"
 
 #include "tree/nodes.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pytree as a value: nodes, typed keys, attributes, leaves that share their data.
 //
-// Nodes live in one vector and are named by id; text, shapes and small data live in arenas that copies of the tree
-// share. Nothing recurses: trees of a million nodes and a depth of 256 are ordinary.
+// Nodes live in one vector and are named by id; text, shapes and small data live in arenas that
+// copies of the tree share. Nothing recurses: trees of a million nodes and a depth of 256 are
+// ordinary.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,14 @@ inline constexpr uint32_t kMaxDepth = 256;
 inline constexpr uint64_t kMaxKeyText = 65535;
 
 enum AttributeId : uint32_t {
-  kVariableType = 1, kTag = 2, kMetadata = 3, kSharding = 4, kPrngImpl = 5, kScalarKind = 6, kOrigin = 7, kTypeName = 8,
+  kVariableType = 1,
+  kTag = 2,
+  kMetadata = 3,
+  kSharding = 4,
+  kPrngImpl = 5,
+  kScalarKind = 6,
+  kOrigin = 7,
+  kTypeName = 8,
 };
 
 struct Attribute {
@@ -64,25 +72,26 @@ enum class ValueForm : uint8_t { kAbstract, kData, kFill, kPieces };
 // The value of a leaf.
 struct Value {
   ValueForm form = ValueForm::kAbstract;
-  bool one_per_byte = false;           // kData, kPieces: sub-byte elements take a byte each
-  const void* data = nullptr;          // kData
-  uint64_t size = 0;                   // raw bytes (packed), whatever the form; known for abstract arrays too
-  const int64_t* strides = nullptr;    // kData; NULL: C order without gaps
-  FillFunction fill = nullptr;         // kFill
+  bool one_per_byte = false;   // kData, kPieces: sub-byte elements take a byte each
+  const void* data = nullptr;  // kData
+  uint64_t size = 0;  // raw bytes (packed), whatever the form; known for abstract arrays too
+  const int64_t* strides = nullptr;  // kData; NULL: C order without gaps
+  FillFunction fill = nullptr;       // kFill
   void* fill_user = nullptr;
-  const Piece* pieces = nullptr;       // kPieces
+  const Piece* pieces = nullptr;  // kPieces
   uint64_t piece_count = 0;
 };
 
-// How a save should store a leaf; zeros: as the save's options say. Codec numbers are those of the C ABI.
+// How a save should store a leaf; zeros: as the save's options say. Codec numbers are those of the
+// C ABI.
 struct StorageHints {
   int32_t codec = 0;
   int32_t level = 0;
   const uint64_t* chunk_shape = nullptr;
 };
 
-// One node, given to Append (then everything is borrowed for the call, except leaf data that are lent) or
-// given by a tree (then it points into the tree).
+// One node, given to Append (then everything is borrowed for the call, except leaf data that are
+// lent) or given by a tree (then it points into the tree).
 struct Node {
   Kind kind = Kind::kNone;
   Key key;
@@ -93,7 +102,8 @@ struct Node {
   Value value;
   const Attribute* attributes = nullptr;  // ascending by id in output
   uint64_t attribute_count = 0;
-  const AttributeSet* attribute_set = nullptr;  // output: the same, as the shared object; NULL if none
+  const AttributeSet* attribute_set =
+      nullptr;  // output: the same, as the shared object; NULL if none
   NodeId alias_of = kNoNode;
   StorageHints hints;
   void* destination = nullptr;  // restore targets; strides of value.strides apply
@@ -114,9 +124,10 @@ class Tree {
   // Shares all data and arenas; ids stay.
   Tree Copy() const;
 
-  // Appends `count` nodes in preorder below `parent` (kNoNode: as the root of an empty tree); all or none. Ids are
-  // consecutive from the result on. owner null: leaf data are copied, strides and pieces resolved only as far as needed
-  // to hold them; else they are lent and `owner` is kept. See treering_tree_append for the errors.
+  // Appends `count` nodes in preorder below `parent` (kNoNode: as the root of an empty tree); all
+  // or none. Ids are consecutive from the result on. owner null: leaf data are copied, strides and
+  // pieces resolved only as far as needed to hold them; else they are lent and `owner` is kept. See
+  // treering_tree_append for the errors.
   base::Result<NodeId> Append(NodeId parent, const Node* nodes, uint64_t count, Owner owner);
   base::Status Set(NodeId id, const Node& node, Owner owner);
   base::Status Remove(NodeId id);
@@ -127,7 +138,7 @@ class Tree {
   bool Contains(NodeId id) const;
 
   // All below are O(1); the id must exist.
-  Node Get(NodeId id) const;           // aliases show the value of what they name, and alias_of
+  Node Get(NodeId id) const;  // aliases show the value of what they name, and alias_of
   Kind kind(NodeId id) const;
   Key key(NodeId id) const;
   NodeId parent(NodeId id) const;
@@ -141,16 +152,18 @@ class Tree {
   // The owner of a leaf's data, for whoever outlives the tree.
   Owner owner(NodeId id) const;
 
-  // kNoNode if there is no such child. Amortised O(1), also in a dict of a million keys; safe to call concurrently.
+  // kNoNode if there is no such child. Amortised O(1), also in a dict of a million keys; safe to
+  // call concurrently.
   NodeId Child(NodeId id, const Key& key) const;
   // kNotFoundPath names the first missing component and the nearest name.
   base::Result<NodeId> Find(std::string_view display_path) const;
   base::Result<NodeId> FindKeys(const Key* keys, uint64_t count) const;
   std::vector<Key> PathKeys(NodeId id) const;
-  std::string Path(NodeId id) const;                    // display form
+  std::string Path(NodeId id) const;  // display form
   std::vector<std::string> PathComponents(NodeId id) const;
 
-  // The raw bytes of a kData or kPieces leaf in canonical form (C order, packed), written to dst, which has value.size bytes.
+  // The raw bytes of a kData or kPieces leaf in canonical form (C order, packed), written to dst,
+  // which has value.size bytes.
   void CopyRaw(NodeId id, void* dst) const;
 
   // The representation, for the files of this room (nodes.h).

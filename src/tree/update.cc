@@ -2,10 +2,11 @@
 // Update and Abstract.
 //
 // An update sets what the other tree has at the same path and adds new keys to dicts; lists and
-// records of the host have a fixed shape, so there a new key is a mistake. It works on a copy (whose
-// data are shared) and swaps it in at the end: nothing is changed on failure, and ids stay. Leaves
-// that share a value in the other tree share it afterwards, unless something else is an alias of
-// them here, which wins. Making a tree abstract strips values and keeps dtypes, shapes, attributes.
+// records of the host have a fixed shape, so there a new key is a mistake. It works on a copy
+// (whose data are shared) and swaps it in at the end: nothing is changed on failure, and ids stay.
+// Leaves that share a value in the other tree share it afterwards, unless something else is an
+// alias of them here, which wins. Making a tree abstract strips values and keeps dtypes, shapes,
+// attributes.
 #include <string>
 #include <unordered_map>
 
@@ -78,9 +79,8 @@ class Updater {
       const Record& p = tree_.impl()->at(parent);
       if (p.kind != Kind::kDict) {
         return Status(Code::kMismatchStructure,
-                      from_.Quoted(id) + " is new, but " + tree_.impl()->Quoted(parent) +
-                          " is a " + KindName(tree_.kind(parent)) +
-                          "; new keys are added to dicts only");
+                      from_.Quoted(id) + " is new, but " + tree_.impl()->Quoted(parent) + " is a " +
+                          KindName(tree_.kind(parent)) + "; new keys are added to dicts only");
       }
       if (node.key.kind == KeyKind::kIndex) node.key.kind = KeyKind::kInt;
     }
@@ -94,9 +94,9 @@ class Updater {
     const Record& r = from_.at(id);
     const Record& old = tree_.impl()->at(here);
     if (r.is_container() != old.is_container()) {
-      return Status(Code::kMismatchStructure,
-                    from_.Quoted(id) + " is a " + KindName(tree_.kind(here)) + " and would become a " +
-                        KindName(r.kind));
+      return Status(Code::kMismatchStructure, from_.Quoted(id) + " is a " +
+                                                  KindName(tree_.kind(here)) +
+                                                  " and would become a " + KindName(r.kind));
     }
     if (r.is_container()) return Status();
     Node node = NodeOf(id);

@@ -104,8 +104,8 @@ Status ValueReader::Strides(const Node& node, Record* r, const int64_t* strides,
   }
   uint64_t reach = 0;
   for (uint32_t i = 0; i < node.rank; ++i) {
-    const uint64_t step = strides[i] < 0 ? 0 - static_cast<uint64_t>(strides[i])
-                                         : static_cast<uint64_t>(strides[i]);
+    const uint64_t step =
+        strides[i] < 0 ? 0 - static_cast<uint64_t>(strides[i]) : static_cast<uint64_t>(strides[i]);
     uint64_t span = 0;
     if (extent[i] > 1 && (!base::CheckedMul(step, extent[i] - 1, &span) ||
                           !base::CheckedAdd(reach, span, &reach) || reach > INT64_MAX)) {

@@ -69,10 +69,34 @@ class RandomTree {
   }
 
   std::string NastyText() {
-    static const char* const kPool[] = {
-        "", "0", "007", "-0", "-12", "1e3", "a", "kernel", "a/b", "\"", "\\", "*", "?", "[x]", ":",
-        "\n", "\x7f", "\xc2\x85", "\xed\xa0\x80", "\xed\xb0\x80", "\xf0\x9f\x98\x80", "\xc3\xa9",
-        "99999999999999999999", "-9223372036854775808", "9223372036854775808", " ", "\"q\"", "\\u0041"};
+    static const char* const kPool[] = {"",
+                                        "0",
+                                        "007",
+                                        "-0",
+                                        "-12",
+                                        "1e3",
+                                        "a",
+                                        "kernel",
+                                        "a/b",
+                                        "\"",
+                                        "\\",
+                                        "*",
+                                        "?",
+                                        "[x]",
+                                        ":",
+                                        "\n",
+                                        "\x7f",
+                                        "\xc2\x85",
+                                        "\xed\xa0\x80",
+                                        "\xed\xb0\x80",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xc3\xa9",
+                                        "99999999999999999999",
+                                        "-9223372036854775808",
+                                        "9223372036854775808",
+                                        " ",
+                                        "\"q\"",
+                                        "\\u0041"};
     const uint64_t n = Below(sizeof(kPool) / sizeof(kPool[0]) + 3);
     if (n < sizeof(kPool) / sizeof(kPool[0])) return kPool[n];
     if (n % 3 == 0) return std::string("a\0b", 3);
@@ -95,7 +119,7 @@ class RandomTree {
     const bool indexed = f->nodes[at].kind == Kind::kList || f->nodes[at].kind == Kind::kTuple;
     const uint64_t wanted = root ? 30 : Below(6);
     std::vector<Key> used;
-    for (uint64_t i = 0; i < wanted && *budget > 0; ++i) {
+    for (uint64_t i = 0; i<wanted&& * budget> 0; ++i) {
       Key child = Key::Index(static_cast<int64_t>(used.size()));
       if (!indexed) child = RandomKey(f, f->nodes[at].kind);
       bool twice = false;
@@ -128,7 +152,9 @@ class RandomTree {
     }
     if (what == 2) return f->nodes.push_back(Leaf(Kind::kString, key, f->Keep(NastyText())));
     if (what == 3) return f->nodes.push_back(Leaf(Kind::kBytes, key, f->Keep("\xff\x01")));
-    if (what == 4) return f->nodes.push_back(Leaf(Kind::kFloat, key, f->Keep("\x01\x02\x03\x04\x05\x06\xf8\x7f")));
+    if (what == 4)
+      return f->nodes.push_back(
+          Leaf(Kind::kFloat, key, f->Keep("\x01\x02\x03\x04\x05\x06\xf8\x7f")));
     std::vector<uint64_t> shape(static_cast<size_t>(Below(4)));
     uint64_t count = 1;
     for (uint64_t& d : shape) count *= d = Below(4);

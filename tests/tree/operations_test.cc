@@ -55,12 +55,15 @@ bool IsSound(const Tree& tree) {
     for (NodeId c = tree.first_child(id); c != kNoNode; c = tree.next_sibling(c)) {
       const bool indexed = node.kind == Kind::kList || node.kind == Kind::kTuple;
       if (indexed && tree.key(c) != Key::Index(static_cast<int64_t>(children))) return false;
-      if (!indexed && node.kind != Kind::kCustom && tree.key(c).kind == KeyKind::kIndex) return false;
+      if (!indexed && node.kind != Kind::kCustom && tree.key(c).kind == KeyKind::kIndex)
+        return false;
       if (tree.parent(c) != id || tree.Child(id, tree.key(c)) != c) return false;
       ++children;
     }
     if (children != tree.child_count(id)) return false;
-    if (node.alias_of != kNoNode && (!tree.Contains(node.alias_of) || tree.Get(node.alias_of).alias_of != kNoNode)) return false;
+    if (node.alias_of != kNoNode &&
+        (!tree.Contains(node.alias_of) || tree.Get(node.alias_of).alias_of != kNoNode))
+      return false;
   }
   return nodes == tree.node_count() && leaves == tree.leaf_count();
 }
@@ -98,7 +101,8 @@ void SplittingAndMergingGivesTheSameLeaves(void**) {
       const Report report = Compare(tree, merged.value(), kLoose);
       for (const Finding& f : report.findings()) {
         // Containers without leaves vanish.
-        const bool empty = f.kind == FindingKind::kMissing && IsContainer(tree.kind(tree.Find(f.path).value()));
+        const bool empty =
+            f.kind == FindingKind::kMissing && IsContainer(tree.kind(tree.Find(f.path).value()));
         here = here && empty;
       }
     }
@@ -109,9 +113,14 @@ void SplittingAndMergingGivesTheSameLeaves(void**) {
 }
 
 void PositionsKeepTheirNumbersWhenSplit(void**) {
-  const Tree tree = Built({Container(Kind::kDict, {}, 2), Container(Kind::kList, Key::String("l"), 3), Int(Key::Index(0), "a"), Int(Key::Index(1), "b"),
-                           Int(Key::Index(2), "c"), Container(Kind::kTuple, Key::String("t"), 1), Int(Key::Index(0), "d")});
-  const auto parts = Split(tree, {Filter::MatchesGlob("l/[02]").value(), Filter::PathContains(Key::String("t")), Filter::Everything()}, true);
+  const Tree tree =
+      Built({Container(Kind::kDict, {}, 2), Container(Kind::kList, Key::String("l"), 3),
+             Int(Key::Index(0), "a"), Int(Key::Index(1), "b"), Int(Key::Index(2), "c"),
+             Container(Kind::kTuple, Key::String("t"), 1), Int(Key::Index(0), "d")});
+  const auto parts = Split(tree,
+                           {Filter::MatchesGlob("l/[02]").value(),
+                            Filter::PathContains(Key::String("t")), Filter::Everything()},
+                           true);
   assert_true(parts.ok());
   const Tree& first = parts.value()[0];
   const Tree& second = parts.value()[1];
@@ -136,7 +145,8 @@ void SplitRefusesLeftoversAndMisplacedEverything(void**) {
 }
 
 void AnAliasWithoutItsLeafBecomesALeaf(void**) {
-  const Tree tree = Built({Container(Kind::kDict, {}, 3), Int(Key::String("a"), "x"), Alias(Key::String("b"), 1), Alias(Key::String("c"), 1)});
+  const Tree tree = Built({Container(Kind::kDict, {}, 3), Int(Key::String("a"), "x"),
+                           Alias(Key::String("b"), 1), Alias(Key::String("c"), 1)});
   const auto parts = Split(tree, {Filter::PathIn("a").value(), Filter::Everything()}, true);
   assert_true(parts.ok() && IsSound(parts.value()[0]) && IsSound(parts.value()[1]));
   const Tree& rest = parts.value()[1];
@@ -148,7 +158,9 @@ void AnAliasWithoutItsLeafBecomesALeaf(void**) {
 
 void SplitTreesKeepOnlyTheOwnersTheyUse(void**) {
   int released = 0;
-  const auto lend = [&released] { return Owner(&released, [](const void* p) { ++*static_cast<int*>(const_cast<void*>(p)); }); };
+  const auto lend = [&released] {
+    return Owner(&released, [](const void* p) { ++*static_cast<int*>(const_cast<void*>(p)); });
+  };
   bool right = true;
   {
     Tree part;
@@ -160,15 +172,19 @@ void SplitTreesKeepOnlyTheOwnersTheyUse(void**) {
       auto parts = Split(tree, {Filter::PathIn("b").value()}, false);
       part = std::move(parts.value()[0]);
     }
-    right = right && released == 1 && *static_cast<const char*>(part.Get(part.Find("b").value()).value.data) == 'y';
+    right = right && released == 1 &&
+            *static_cast<const char*>(part.Get(part.Find("b").value()).value.data) == 'y';
   }
   assert_true(right && released == 2);
 }
 
 void LaterTreesWinAMergeAndKindsMustAgree(void**) {
-  const Tree a = Built({Container(Kind::kDict, {}, 2), Int(Key::String("x"), "1"), Alias(Key::String("y"), 1)});
-  const Tree b = Built({Container(Kind::kDict, {}, 2), Int(Key::String("x"), "2"), Container(Kind::kList, Key::String("z"), 0)});
-  const Tree c = Built({Container(Kind::kDict, {}, 1), Container(Kind::kDict, Key::String("x"), 0)});
+  const Tree a = Built(
+      {Container(Kind::kDict, {}, 2), Int(Key::String("x"), "1"), Alias(Key::String("y"), 1)});
+  const Tree b = Built({Container(Kind::kDict, {}, 2), Int(Key::String("x"), "2"),
+                        Container(Kind::kList, Key::String("z"), 0)});
+  const Tree c =
+      Built({Container(Kind::kDict, {}, 1), Container(Kind::kDict, Key::String("x"), 0)});
   const auto merged = Merge({&a, &b});
   const auto clash = Merge({&a, &c});
   assert_true(merged.ok() && IsSound(merged.value()) && merged.value().node_count() == 4);
@@ -180,10 +196,15 @@ void LaterTreesWinAMergeAndKindsMustAgree(void**) {
 }
 
 void UpdateSetsAddsAndChangesNothingOnFailure(void**) {
-  Tree tree = Built({Container(Kind::kDict, {}, 2), Container(Kind::kList, Key::String("l"), 1), Int(Key::Index(0), "a"), Int(Key::String("x"), "b")});
-  const Tree with = Built({Container(Kind::kDict, {}, 2), Container(Kind::kDict, Key::String("l"), 1), Int(Key::Int(0), "c"),
-                           Container(Kind::kTuple, Key::String("new"), 2), Int(Key::Index(0), "d"), Alias(Key::Index(1), 4)});
-  const Tree longer = Built({Container(Kind::kDict, {}, 2), Int(Key::String("x"), "q"), Container(Kind::kList, Key::String("l"), 2), Int(Key::Index(0), "a"), Int(Key::Index(1), "b")});
+  Tree tree = Built({Container(Kind::kDict, {}, 2), Container(Kind::kList, Key::String("l"), 1),
+                     Int(Key::Index(0), "a"), Int(Key::String("x"), "b")});
+  const Tree with =
+      Built({Container(Kind::kDict, {}, 2), Container(Kind::kDict, Key::String("l"), 1),
+             Int(Key::Int(0), "c"), Container(Kind::kTuple, Key::String("new"), 2),
+             Int(Key::Index(0), "d"), Alias(Key::Index(1), 4)});
+  const Tree longer = Built({Container(Kind::kDict, {}, 2), Int(Key::String("x"), "q"),
+                             Container(Kind::kList, Key::String("l"), 2), Int(Key::Index(0), "a"),
+                             Int(Key::Index(1), "b")});
   const bool updated = Update(&tree, with).ok();
   const auto refused = Update(&tree, longer);
   assert_true(updated && IsSound(tree));
@@ -201,11 +222,14 @@ void RandomTreesEqualThemselvesAfterCopyUpdateAndMerge(void**) {
     const Tree tree = Random(seed, &forest);
     Tree copy = tree.Copy();
     const Report plain = Compare(tree, copy, kStrict);
-    bool here = plain.empty() && Update(&copy, tree).ok() && Compare(tree, copy, kStrict).empty() && IsSound(copy);
+    bool here = plain.empty() && Update(&copy, tree).ok() && Compare(tree, copy, kStrict).empty() &&
+                IsSound(copy);
     Tree empty;
-    here = here && Update(&empty, tree).ok() && Compare(tree, empty, kStrict).empty() && IsSound(empty);
+    here = here && Update(&empty, tree).ok() && Compare(tree, empty, kStrict).empty() &&
+           IsSound(empty);
     const auto merged = Merge({&tree, &copy});
-    here = here && merged.ok() && Compare(tree, merged.value(), kStrict).empty() && IsSound(merged.value());
+    here = here && merged.ok() && Compare(tree, merged.value(), kStrict).empty() &&
+           IsSound(merged.value());
     const auto abstract = Abstract(tree);
     here = here && Compare(tree, abstract.value(), kStrict).empty() && IsSound(abstract.value());
     if (!here) print_message("# seed %d\n", static_cast<int>(seed));
@@ -222,12 +246,20 @@ void ComparisonTellsEveryKindOfDifference(void**) {
   tagged.attributes = tags;
   tagged.attribute_count = 1;
   const uint32_t nan[] = {0x7fc00001, 0x80000000}, other[] = {0x7fc00002, 0x80000000};
-  const Tree a = Built({Container(Kind::kDict, {}, 7), tagged, Array(Key::String("dtype"), kFloat32, shapes[0], values), Container(Kind::kList, Key::String("kind"), 0),
-                        Int(Key::String("lost"), "x"), Array(Key::String("nan"), kFloat32, shapes[0], nan), Array(Key::String("same"), kFloat32, shapes[0], nan),
-                        Array(Key::String("shape"), kFloat32, shapes[0], values)});
-  const Tree b = Built({Container(Kind::kDict, {}, 7), Int(Key::String("attributes"), "x"), Array(Key::String("dtype"), kInt32, shapes[0], values),
-                        Container(Kind::kTuple, Key::String("kind"), 0), Array(Key::String("nan"), kFloat32, shapes[0], other), Array(Key::String("same"), kFloat32, shapes[0], nan),
-                        Array(Key::String("shape"), kFloat32, shapes[1], values), Int(Key::String("added"), "x")});
+  const Tree a =
+      Built({Container(Kind::kDict, {}, 7), tagged,
+             Array(Key::String("dtype"), kFloat32, shapes[0], values),
+             Container(Kind::kList, Key::String("kind"), 0), Int(Key::String("lost"), "x"),
+             Array(Key::String("nan"), kFloat32, shapes[0], nan),
+             Array(Key::String("same"), kFloat32, shapes[0], nan),
+             Array(Key::String("shape"), kFloat32, shapes[0], values)});
+  const Tree b = Built({Container(Kind::kDict, {}, 7), Int(Key::String("attributes"), "x"),
+                        Array(Key::String("dtype"), kInt32, shapes[0], values),
+                        Container(Kind::kTuple, Key::String("kind"), 0),
+                        Array(Key::String("nan"), kFloat32, shapes[0], other),
+                        Array(Key::String("same"), kFloat32, shapes[0], nan),
+                        Array(Key::String("shape"), kFloat32, shapes[1], values),
+                        Int(Key::String("added"), "x")});
   const Report report = Compare(a, b, kStrict);
   std::string got;
   for (const Finding& f : report.findings()) got += f.path + ":" + f.expected + ":" + f.found + ";";
@@ -249,7 +281,8 @@ void AMillionLeavesAreSplitMergedAndCompared(void**) {
     nodes.push_back(Array(Key::String(names[i]), kFloat32, shape, &value));
   }
   Tree tree;
-  bool right = tree.Append(kNoNode, nodes.data(), nodes.size(), Owner(&value, [](const void*) {})).ok();
+  bool right =
+      tree.Append(kNoNode, nodes.data(), nodes.size(), Owner(&value, [](const void*) {})).ok();
   right = right && tree.Child(0, Key::String("leaf999999")) == 1000000;
   auto parts = Split(tree, {Filter::MatchesGlob("*7").value(), Filter::Everything()}, true);
   const auto merged = Merge({&parts.value()[0], &parts.value()[1]});

@@ -19,7 +19,9 @@ using treering::base::Code;
 
 namespace {
 
-Node Int(const char* key) { return Leaf(Kind::kInt, Key::String(key), std::string_view("\x05", 1)); }
+Node Int(const char* key) {
+  return Leaf(Kind::kInt, Key::String(key), std::string_view("\x05", 1));
+}
 
 // The code of appending these nodes as a root, and the message.
 Code CodeOf(const std::vector<Node>& nodes, std::string* message = nullptr) {
@@ -48,8 +50,8 @@ void AllNodesComeBack(void**) {
     for (size_t i = 0; i < f.nodes.size() && same; ++i, id = tree.NextInPreorder(id)) {
       const Node node = tree.Get(id);
       const Node& in = f.nodes[i];
-      same = node.id == i && node.kind == in.kind && node.key == in.key && node.child_count == in.child_count &&
-             node.rank == in.rank;
+      same = node.id == i && node.kind == in.kind && node.key == in.key &&
+             node.child_count == in.child_count && node.rank == in.rank;
       for (uint32_t d = 0; same && d < in.rank; ++d) same = node.shape[d] == in.shape[d];
       std::vector<uint8_t> raw(static_cast<size_t>(node.value.size) + 1);
       if (same && !IsContainer(node.kind)) {
@@ -86,15 +88,24 @@ void WrongNodesAreRefusedByName(void**) {
   const Node root = Container(Kind::kDict, {}, 2);
   assert_true(Says({root, Int("a"), Int("a")}, "'a': key given twice"));
   assert_true(Says({root, Int("a")}, "child count 2 with 1 nodes to follow"));
-  assert_true(Says({Container(Kind::kDict, {}, 1), Container(Kind::kDict, Key::String("b"), 1), Container(Kind::kNone, Key::String("c"), 0), Int("d")},
+  assert_true(Says({Container(Kind::kDict, {}, 1), Container(Kind::kDict, Key::String("b"), 1),
+                    Container(Kind::kNone, Key::String("c"), 0), Int("d")},
                    "more nodes than the root's subtree has"));
-  assert_true(Says({root, Container(Kind::kList, Key::String("l"), 1), Leaf(Kind::kBool, Key::Index(1), std::string_view("\1", 1))},
+  assert_true(Says({root, Container(Kind::kList, Key::String("l"), 1),
+                    Leaf(Kind::kBool, Key::Index(1), std::string_view("\1", 1))},
                    "child 0 of 'l': index 1 where 0 is next"));
-  assert_true(Says({Container(Kind::kDict, {}, 1), Leaf(Kind::kBool, Key::Index(0), std::string_view("\1", 1))},
-                   "child 0 of the root: key kind 1 does not go into a dict"));
-  assert_true(Says({Container(Kind::kDict, {}, 1), Leaf(Kind::kBool, Key::String("x"), std::string_view("\2", 1))}, "'x': a bool is 0 or 1"));
-  assert_true(Says({Container(Kind::kDict, {}, 1), Leaf(Kind::kString, Key::String("x"), "\xff")}, "'x': the string is not UTF-8"));
-  assert_true(Says({Container(Kind::kDict, {}, 1), Leaf(Kind::kBool, Key::String("\xed\xa0\x80\xed\xb0\x80"), std::string_view("\1", 1))}, "the key is not UTF-8"));
+  assert_true(Says(
+      {Container(Kind::kDict, {}, 1), Leaf(Kind::kBool, Key::Index(0), std::string_view("\1", 1))},
+      "child 0 of the root: key kind 1 does not go into a dict"));
+  assert_true(Says({Container(Kind::kDict, {}, 1),
+                    Leaf(Kind::kBool, Key::String("x"), std::string_view("\2", 1))},
+                   "'x': a bool is 0 or 1"));
+  assert_true(Says({Container(Kind::kDict, {}, 1), Leaf(Kind::kString, Key::String("x"), "\xff")},
+                   "'x': the string is not UTF-8"));
+  assert_true(
+      Says({Container(Kind::kDict, {}, 1),
+            Leaf(Kind::kBool, Key::String("\xed\xa0\x80\xed\xb0\x80"), std::string_view("\1", 1))},
+           "the key is not UTF-8"));
   assert_true(Says({Container(Kind::kDict, Key::String("x"), 0)}, "a root has no key"));
   assert_true(Says({Container(Kind::kDict, {}, UINT64_MAX)}, "child count 18446744073709551615"));
   assert_true(Says({Container(static_cast<Kind>(9), {}, 0)}, "kind 9 is not known"));
@@ -159,22 +170,30 @@ void IntegersBecomeMinimal(void**) {
   const struct {
     const char* bytes;
     uint64_t size, minimal;
-  } cases[] = {{"\0\0\0\0", 4, 1}, {"\xff\xff\xff\xff", 4, 1}, {"\x80\0\0\0", 4, 2}, {"\x80\xff", 2, 1}, {"\x7f\xff", 2, 2}};
+  } cases[] = {{"\0\0\0\0", 4, 1},
+               {"\xff\xff\xff\xff", 4, 1},
+               {"\x80\0\0\0", 4, 2},
+               {"\x80\xff", 2, 1},
+               {"\x7f\xff", 2, 2}};
   bool right = true;
   for (const auto& c : cases) {
     const Node node = Leaf(Kind::kInt, {}, std::string_view(c.bytes, static_cast<size_t>(c.size)));
     Tree tree;
-    right = right && tree.Append(kNoNode, &node, 1, nullptr).ok() && tree.Get(0).value.size == c.minimal;
+    right = right && tree.Append(kNoNode, &node, 1, nullptr).ok() &&
+            tree.Get(0).value.size == c.minimal;
   }
   assert_true(right);
 }
 
 void LentMemoryEndsWithItsLastUser(void**) {
   int released = 0;
-  const auto lend = [&released] { return Owner(&released, [](const void* p) { ++*static_cast<int*>(const_cast<void*>(p)); }); };
+  const auto lend = [&released] {
+    return Owner(&released, [](const void* p) { ++*static_cast<int*>(const_cast<void*>(p)); });
+  };
   const std::vector<uint64_t> shape = {1};
   const float one = 1;
-  std::vector<Node> nodes = {Container(Kind::kDict, {}, 1), Array(Key::String("a"), kFloat32, shape, &one)};
+  std::vector<Node> nodes = {Container(Kind::kDict, {}, 1),
+                             Array(Key::String("a"), kFloat32, shape, &one)};
   int seen[6];
   {
     Tree tree;
@@ -214,7 +233,8 @@ void StridesAndPiecesAreResolvedWhenCopied(void**) {
   const uint64_t extents[2][2] = {{2, 2}, {2, 1}};
   const int32_t left[] = {1, 2, 4, 5};
   const int32_t right[] = {3, 6};
-  const Piece pieces[] = {{origins[0], extents[0], left, nullptr}, {origins[1], extents[1], right, nullptr}};
+  const Piece pieces[] = {{origins[0], extents[0], left, nullptr},
+                          {origins[1], extents[1], right, nullptr}};
   Node pieced = Array({}, kInt32, shape, nullptr);
   pieced.value.form = ValueForm::kPieces;
   pieced.value.pieces = pieces;
@@ -271,12 +291,14 @@ void ListsShrinkFromTheEnd(void**) {
 }
 
 void AMissingNameComesWithTheNearest(void**) {
-  const std::vector<Node> nodes = {Container(Kind::kDict, {}, 1), Container(Kind::kDict, Key::String("params"), 1),
-                                   Container(Kind::kDict, Key::String("dense"), 2), Int("kernel"), Int("bias")};
+  const std::vector<Node> nodes = {
+      Container(Kind::kDict, {}, 1), Container(Kind::kDict, Key::String("params"), 1),
+      Container(Kind::kDict, Key::String("dense"), 2), Int("kernel"), Int("bias")};
   Tree tree;
   (void)tree.Append(kNoNode, nodes.data(), nodes.size(), nullptr);
   const std::string message(tree.Find("params/dense/kernal").status().message());
-  assert_string_equal(message.c_str(), "no 'kernal' under 'params/dense'; nearest is 'params/dense/kernel'");
+  assert_string_equal(message.c_str(),
+                      "no 'kernal' under 'params/dense'; nearest is 'params/dense/kernel'");
 }
 
 void LookupsFollowChangesOfLargeDicts(void**) {
