@@ -63,15 +63,15 @@ Status ChunkReader::Verify(const format::ChunkRecord& chunk, ByteSpan stored) co
                 0, chunk.offset);
 }
 
-Result<ByteSpan> ChunkReader::Stored(const format::ChunkRecord& chunk,
-                                     std::vector<uint8_t>* scratch) const {
+Result<ByteSpan> ChunkReader::Stored(const format::ChunkRecord& chunk, Buffer* scratch) const {
   TR_ASSIGN_OR_RETURN(const ChunkFile* where, Locate(chunk));
   ByteSpan stored;
   if (where->region != nullptr) {
     stored = where->region->bytes().Sub(chunk.offset, chunk.stored_size);
   } else {
-    stored = ByteSpan(Room(scratch, chunk.stored_size), chunk.stored_size);
-    TR_RETURN_IF_ERROR(where->file->ReadAt(chunk.offset, scratch->data(), chunk.stored_size));
+    uint8_t* room = scratch->Room(chunk.stored_size);
+    TR_RETURN_IF_ERROR(where->file->ReadAt(chunk.offset, room, chunk.stored_size));
+    stored = ByteSpan(room, chunk.stored_size);
   }
   TR_RETURN_IF_ERROR(Verify(chunk, stored));
   return stored;
@@ -80,7 +80,7 @@ Result<ByteSpan> ChunkReader::Stored(const format::ChunkRecord& chunk,
 Result<ByteSpan> ChunkReader::Decoded(const format::ChunkRecord& chunk, Scratch* scratch) const {
   TR_ASSIGN_OR_RETURN(const ByteSpan stored, Stored(chunk, &scratch->stored));
   if (chunk.codec == codec::kRaw) return stored;
-  uint8_t* decoded = Room(&scratch->decoded, chunk.raw_size);
+  uint8_t* decoded = scratch->decoded.Room(chunk.raw_size);
   Status status = scratch->codec.Decode(chunk.codec, chunk.param, stored, decoded, chunk.raw_size);
   if (!status.ok()) return std::move(status).WithContext("'" + *name_ + "'");
   return ByteSpan(decoded, chunk.raw_size);

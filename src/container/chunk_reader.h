@@ -2,6 +2,7 @@
 // Chunks from wherever they lie to verified bytes, stored or decoded.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "base/bytes.h"
@@ -12,16 +13,34 @@
 
 namespace treering::container {
 
-// Memory and contexts that one thread uses again and again. Buffers only grow.
-struct Scratch {
-  codec::Codec codec;
-  std::vector<uint8_t> stored;
-  std::vector<uint8_t> decoded;
-  std::vector<uint8_t> gathered;   // elements as stored, a block at a time
-  std::vector<uint8_t> converted;  // the same elements in another dtype
+// Memory that only grows and is not initialised: what was in it is lost at each use.
+class Buffer {
+ public:
+  uint8_t* Room(uint64_t n) {
+    if (n > size_) {
+      memory_.reset();
+      size_ = 0;
+      memory_.reset(new uint8_t[static_cast<size_t>(n)]);
+      size_ = n;
+    }
+    return memory_.get();
+  }
+
+ private:
+  std::unique_ptr<uint8_t[]> memory_;
+  uint64_t size_ = 0;
 };
 
-// At least n bytes of *buffer; what was in it is lost.
+// Memory and contexts that one thread uses again and again.
+struct Scratch {
+  codec::Codec codec;
+  Buffer stored;
+  Buffer decoded;
+  Buffer gathered;   // elements as stored, a block at a time
+  Buffer converted;  // the same elements in another dtype
+};
+
+// The same of a vector.
 inline uint8_t* Room(std::vector<uint8_t>* buffer, uint64_t n) {
   if (buffer->size() < n) {
     buffer->clear();  // nothing to copy when it grows
@@ -41,8 +60,7 @@ class ChunkReader {
   // Where a chunk lies, with its offset and sizes checked against that file and its codec known.
   base::Result<const ChunkFile*> Locate(const format::ChunkRecord& chunk) const;
   // The verified stored bytes: in the mapping, or read into *scratch.
-  base::Result<base::ByteSpan> Stored(const format::ChunkRecord& chunk,
-                                      std::vector<uint8_t>* scratch) const;
+  base::Result<base::ByteSpan> Stored(const format::ChunkRecord& chunk, Buffer* scratch) const;
   // The verified decoded bytes: in the mapping, or in *scratch.
   base::Result<base::ByteSpan> Decoded(const format::ChunkRecord& chunk, Scratch* scratch) const;
   // Likewise, written to dst, which has raw_size bytes.

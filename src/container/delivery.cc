@@ -200,11 +200,11 @@ void Deliver(const Delivery& delivery, const Box& from, const void* chunk, const
   ForEachBlock(part, [&](const Box& block) {
     const uint64_t n = block.elements();
     const uint64_t bytes = n * tree::ElementBytes(delivery.stored);
-    uint8_t* gathered = Room(&scratch->gathered, bytes);
+    uint8_t* gathered = scratch->gathered.Room(bytes);
     tree::CopyBox(delivery.stored, Unpacked(delivery.stored, block, gathered), source, block);
     SwapElements(delivery.stored, gathered, bytes);
     if (!convert) return CopyTo(delivery, Unpacked(delivery.stored, block, gathered), block, bits);
-    uint8_t* converted = Room(&scratch->converted, n * tree::ElementBytes(delivery.wanted));
+    uint8_t* converted = scratch->converted.Room(n * tree::ElementBytes(delivery.wanted));
     tree::ConvertElements(delivery.wanted, converted, delivery.stored, gathered, n);
     CopyTo(delivery, Unpacked(delivery.wanted, block, converted), block, bits);
   });

@@ -38,7 +38,6 @@ bool IsUnknownContainer(const format::NodeRecord& record) {
 
 Status Loader::Select() {
   keep_.assign(item_.node_count, filter_ == nullptr);
-  keep_[0] = true;
   if (filter_ == nullptr) return Status();
   Preorder walk(reader_, item_);
   bool more = false;
@@ -49,6 +48,7 @@ Status Loader::Select() {
     tree::Node leaf;
     TR_RETURN_IF_ERROR(Describe(walk.id(), walk.record(), &leaf));
     if (!filter_->Matches(walk.path(), leaf)) continue;
+    any_ = true;
     keep_[walk.id() - item_.root] = true;
     for (const uint32_t above : walk.ancestors()) keep_[above - item_.root] = true;
   }
@@ -103,6 +103,8 @@ void Loader::CountKept(const format::NodeRecord& record, tree::Node* out, bool* 
 }
 
 Status Loader::Emit() {
+  if (filter_ != nullptr && !any_) return EmitEmptyRoot();
+  places_.assign(item_.node_count, 0);
   nodes_.reserve(static_cast<size_t>(std::count(keep_.begin(), keep_.end(), true)));
   Preorder walk(reader_, item_);
   bool more = false;
@@ -116,6 +118,27 @@ Status Loader::Emit() {
     Status status = EmitNode(walk);
     if (!status.ok()) return reader_.Named(walk.id(), std::move(status));
   }
+}
+
+// What tree::Split gives where nothing was selected.
+Status Loader::EmitEmptyRoot() {
+  TR_ASSIGN_OR_RETURN(const format::NodeRecord root, reader_.index().Node(item_.root));
+  tree::Node node;
+  node.kind = Kind::kDict;
+  const Kind kind = static_cast<Kind>(root.kind);
+  if (format::IsContainerKind(root.kind) && root.kind < kLastContainer) {
+    TR_RETURN_IF_ERROR(reader_.CheckChildren(item_.root, root, ItemEnd()));
+    bool positions = false;
+    if (root.size != 0) {
+      TR_ASSIGN_OR_RETURN(positions, HasPositions(root));
+    }
+    if (!positions) {
+      TR_RETURN_IF_ERROR(Describe(item_.root, root, &node));
+      node.kind = kind;
+    }
+  }
+  nodes_.push_back(node);
+  return Status();
 }
 
 Status Loader::EmitNode(const Preorder& walk) {
@@ -153,18 +176,26 @@ Result<bool> Loader::HasPositions(const format::NodeRecord& record) const {
   return child.key_kind == static_cast<uint8_t>(KeyKind::kIndex);
 }
 
+// Where the leaf was put first, 0 for nowhere. Aliases may mean a leaf of an item before this one.
+uint64_t* Loader::FirstPlace(uint32_t value_id) {
+  if (value_id < item_.root) return &outer_places_[value_id];
+  return &places_[value_id - item_.root];
+}
+
 Status Loader::EmitLeaf(uint32_t id, tree::Node* node) {
   Leaf leaf;
   Status status = reader_.LoadLeaf(id, &checked_attributes_, &leaf);
   // Metadata alone may be of a dtype that this version cannot read.
   const bool unread = options_.abstract && status.code() == Code::kUnsupportedDtype;
   if (!status.ok() && !unread) return status;
-  const auto inserted = first_places_.emplace(leaf.value_id, nodes_.size());
-  if (!inserted.second) {
+  uint64_t* place = FirstPlace(leaf.value_id);
+  if (*place == 0) {
+    *place = nodes_.size();  // never 0 where a second one can follow: that is the root
+  } else {
     tree::Node alias;
     alias.kind = Kind::kAlias;
     alias.key = node->key;
-    alias.alias_of = inserted.first->second;
+    alias.alias_of = *place;
     nodes_.push_back(alias);
     return Status();
   }

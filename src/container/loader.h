@@ -33,10 +33,13 @@ class Loader {
  private:
   static constexpr uint32_t kWholeIndexFrom = 1000;  // nodes from which reading it at once pays
 
+  uint64_t ItemEnd() const { return uint64_t{item_.root} + item_.node_count; }
   base::Status Select();
   base::Status Emit();
+  base::Status EmitEmptyRoot();
   base::Status EmitNode(const Preorder& walk);
   base::Status EmitLeaf(uint32_t id, tree::Node* node);
+  uint64_t* FirstPlace(uint32_t value_id);
   base::Status Describe(uint32_t id, const format::NodeRecord& record, tree::Node* out);
   base::Status Place(const Leaf& leaf, size_t at);
   base::Result<const std::vector<tree::Attribute>*> Attributes(const format::NodeRecord& record);
@@ -48,10 +51,12 @@ class Loader {
   const format::ItemRecord item_;
   const LoadOptions& options_;
   const tree::Filter* const filter_;
+  bool any_ = false;        // something was selected
   std::vector<bool> keep_;  // by id - item_.root
   std::vector<tree::Node> nodes_;
   std::unordered_set<uint32_t> gaps_;  // containers whose positions became int keys
-  std::unordered_map<uint32_t, uint64_t> first_places_;  // value id: position in nodes_
+  std::vector<uint64_t> places_;       // by value id - item_.root: position in nodes_
+  std::unordered_map<uint32_t, uint64_t> outer_places_;
   std::unordered_map<uint32_t, std::vector<tree::Attribute>> attributes_;
   std::deque<std::vector<uint64_t>> shapes_;
   std::pair<uint32_t, uint8_t> last_shape_;

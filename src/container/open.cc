@@ -55,7 +55,17 @@ Result<std::string_view> Reader::metadata() const {
 
 Result<base::ByteSpan> Reader::StoredChunk(const format::ChunkRecord& chunk,
                                            std::vector<uint8_t>* scratch) const {
-  return chunks_.Stored(chunk, scratch);
+  TR_ASSIGN_OR_RETURN(const ChunkFile* where, chunks_.Locate(chunk));
+  base::ByteSpan stored;
+  if (where->region != nullptr) {
+    stored = where->region->bytes().Sub(chunk.offset, chunk.stored_size);
+  } else {
+    if (scratch->size() < chunk.stored_size) scratch->resize(chunk.stored_size);
+    TR_RETURN_IF_ERROR(where->file->ReadAt(chunk.offset, scratch->data(), chunk.stored_size));
+    stored = base::ByteSpan(scratch->data(), chunk.stored_size);
+  }
+  TR_RETURN_IF_ERROR(chunks_.Verify(chunk, stored));
+  return stored;
 }
 
 Status Reader::Broken(std::string what) const {
