@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# treering for Python: save and load pytrees as checked checkpoint files.
+"""Save and load trees of arrays as checked checkpoint files.
+
+    import treering
+    treering.save("run.ring", {"params": params, "step": 3})
+    tree = treering.load("run.ring")                  # exactly what was saved
+    state = treering.load("run.ring", target=state)   # strictly into this structure
+    treering.metadata("run.ring")                     # dtypes, shapes, attributes; no data
+
+A tree is any nesting of dict, list, tuple, namedtuple, dataclass, None and nnx.State over arrays
+(NumPy, JAX, ml_dtypes), typed PRNG keys, numbers, strings and bytes. Errors derive from
+`TreeringError` and from the built-in that fits.
+"""
+
+from ._errors import (
+    AlreadyExistsError,
+    BusyError,
+    CancelledError,
+    CheckpointNotFoundError,
+    CorruptionError,
+    DtypeMismatchError,
+    InternalError,
+    InvalidArgumentError,
+    LimitError,
+    NotTreeringError,
+    OutOfMemoryError,
+    OutcomeUnknownError,
+    PathNotFoundError,
+    PermissionDeniedError,
+    StorageError,
+    StructureMismatchError,
+    TimedOutError,
+    TreeringError,
+    UnsupportedError,
+    UnsupportedTypeError,
+    WrongStateError,
+)
+from ._load import info, load, metadata
+from ._save import save
+from ._values import AbstractLeaf, Blob, Json, PRNGKey, Record, register_dataclass
+from ._version import __version__
+
+__all__ = [
+    "AbstractLeaf",
+    "AlreadyExistsError",
+    "Blob",
+    "BusyError",
+    "CancelledError",
+    "CheckpointNotFoundError",
+    "CorruptionError",
+    "DtypeMismatchError",
+    "InternalError",
+    "InvalidArgumentError",
+    "Json",
+    "LimitError",
+    "NotTreeringError",
+    "OutOfMemoryError",
+    "OutcomeUnknownError",
+    "PRNGKey",
+    "PathNotFoundError",
+    "PermissionDeniedError",
+    "Record",
+    "StorageError",
+    "StructureMismatchError",
+    "TimedOutError",
+    "TreeringError",
+    "UnsupportedError",
+    "UnsupportedTypeError",
+    "WrongStateError",
+    "__version__",
+    "info",
+    "load",
+    "metadata",
+    "register_dataclass",
+    "save",
+]

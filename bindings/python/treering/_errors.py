@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+# A status of the C ABI as a Python exception that is also the built-in one would expect.
+from ._ffi import ffi, lib
+
+
+class TreeringError(Exception):
+    """Base of all errors here. `status` is the C ABI's, `status_name` its name, `os_error` the
+    errno or 0, `offset` the byte offset in the file or None."""
+
+    def __init__(self, message="", *, status=lib.TREERING_INTERNAL, os_error=0, offset=None):
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.os_error = os_error
+        self.offset = offset
+
+    @property
+    def status_name(self):
+        return ffi.string(lib.treering_status_name(self.status)).decode()
+
+    def __str__(self):
+        return self.message
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.message, dict(self.__dict__))
+
+
+def _rebuild(kind, message, state):
+    error = kind(message, status=state["status"], os_error=state["os_error"])
+    error.__dict__.update(state)
+    return error
+
+
+class _SystemError(TreeringError):
+    """An error that is an OSError: sets errno and strerror."""
+
+    def __init__(self, message="", *, os_error=0, **more):
+        super().__init__(message, os_error=os_error, **more)
+        self.errno = os_error or self.default_errno
+        self.strerror = message
+
+    default_errno = 5  # EIO
+
+
+class InvalidArgumentError(TreeringError, ValueError):
+    """An argument that cannot be meant."""
+
+
+class UnsupportedTypeError(TreeringError, TypeError):
+    """A tree holds an object, key or dtype that a checkpoint has no place for."""
+
+    def __init__(self, message="", *, status=lib.TREERING_INVALID_ARGUMENT, **more):
+        super().__init__(message, status=status, **more)
+
+
+class CheckpointNotFoundError(_SystemError, FileNotFoundError):
+    """There is no such file, or no such folder to write into."""
+
+    default_errno = 2
+
+
+class PathNotFoundError(TreeringError, KeyError):
+    """The checkpoint has no such path or item."""
+
+
+class AlreadyExistsError(_SystemError, FileExistsError):
+    """The file exists; `overwrite=True` replaces it."""
+
+    default_errno = 17
+
+
+class NotTreeringError(TreeringError, ValueError):
+    """The file is no checkpoint of treering."""
+
+
+class CorruptionError(_SystemError, OSError):
+    """The file is damaged or truncated."""
+
+
+class UnsupportedError(TreeringError, NotImplementedError):
+    """A newer format, or something in it that this version does not know."""
+
+
+class LimitError(TreeringError, ValueError):
+    """Beyond a limit of the format or of the options."""
+
+
+class StructureMismatchError(TreeringError, ValueError):
+    """The checkpoint does not fit the target. `missing` and `unexpected` list paths, `different`
+    (path, expected, found)."""
+
+    missing = unexpected = different = ()
+
+
+class DtypeMismatchError(StructureMismatchError, TypeError):
+    """The first difference is a dtype."""
+
+
+class OutOfMemoryError(TreeringError, MemoryError):
+    pass
+
+
+class StorageError(_SystemError, OSError):
+    """The disk is full, a flush failed, a medium is read-only, …: see `errno`."""
+
+
+class PermissionDeniedError(_SystemError, PermissionError):
+    default_errno = 13
+
+
+class BusyError(_SystemError, BlockingIOError):
+    default_errno = 11
+
+
+class WrongStateError(TreeringError, RuntimeError):
+    pass
+
+
+class TimedOutError(_SystemError, TimeoutError):
+    default_errno = 110
+
+
+class CancelledError(TreeringError, RuntimeError):
+    pass
+
+
+class OutcomeUnknownError(_SystemError, OSError):
+    """The file is in place, but whether it would survive a power loss is not known."""
+
+
+class InternalError(TreeringError, RuntimeError):
+    pass
+
+
+_BY_STATUS = {
+    lib.TREERING_INVALID_ARGUMENT: InvalidArgumentError,
+    lib.TREERING_NOT_FOUND: PathNotFoundError,
+    lib.TREERING_NOT_FOUND_FILE: CheckpointNotFoundError,
+    lib.TREERING_NOT_FOUND_GONE: CheckpointNotFoundError,
+    lib.TREERING_ALREADY_EXISTS: AlreadyExistsError,
+    lib.TREERING_NOT_TREERING: NotTreeringError,
+    lib.TREERING_CORRUPT: CorruptionError,
+    lib.TREERING_UNSUPPORTED: UnsupportedError,
+    lib.TREERING_LIMIT: LimitError,
+    lib.TREERING_MISMATCH: StructureMismatchError,
+    lib.TREERING_MISMATCH_DTYPE: DtypeMismatchError,
+    lib.TREERING_NO_MEMORY: OutOfMemoryError,
+    lib.TREERING_IO: StorageError,
+    lib.TREERING_IO_PERMISSION: PermissionDeniedError,
+    lib.TREERING_BUSY: BusyError,
+    lib.TREERING_WRONG_STATE: WrongStateError,
+    lib.TREERING_TIMEOUT: TimedOutError,
+    lib.TREERING_CANCELLED: CancelledError,
+    lib.TREERING_OUTCOME_UNKNOWN: OutcomeUnknownError,
+    lib.TREERING_INTERNAL: InternalError,
+}
+_NAMED_ERRNO = {lib.TREERING_IO_NO_SPACE: 28, lib.TREERING_IO_READ_ONLY: 30}
+
+
+def new_error():
+    error = ffi.new("treering_error *")
+    error.struct_size = ffi.sizeof("treering_error")
+    return error
+
+
+def error_of(error):
+    """The exception that a filled treering_error means."""
+    status = error.status
+    kind = _BY_STATUS.get(status) or _BY_STATUS.get(status & 255) or TreeringError
+    message = ffi.string(error.message).decode("utf-8", "replace")
+    offset = None if error.offset == lib.TREERING_NO_OFFSET else error.offset
+    os_error = error.os_error or _NAMED_ERRNO.get(status, 0)
+    return kind(message, status=status, os_error=os_error, offset=offset)
+
+
+def check(status, error):
+    if status != 0:
+        raise error_of(error)

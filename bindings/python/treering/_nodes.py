@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+# From a flattener's rows to a tree of the library, and the small calls that everything shares.
+import os
+
+import numpy as np
+
+from . import _dtypes
+from ._errors import check, new_error
+from ._ffi import ffi, lib
+from ._flatten import ARRAY, INTEGER, PRNG_KEY
+
+NODE_SIZE = ffi.sizeof("treering_node")
+
+
+def options(kind, **fields):
+    """A struct of the C ABI with its size set."""
+    struct = ffi.new(f"{kind} *")
+    struct.struct_size = ffi.sizeof(kind)
+    for name, value in fields.items():
+        setattr(struct, name, value)
+    return struct
+
+
+def encoded(path):
+    return os.fsencode(os.fspath(path))
+
+
+def threads_for(size):
+    """Helpers besides the calling thread: where there is enough to do for them."""
+    if size < 16 << 20:
+        return 0
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count - 1, 7)
+
+
+def json_text(value, what):
+    """UTF-8 of a JSON document; what JSON does not have is refused."""
+    import json
+
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise type(error)(f"{what} is no JSON document: {error}") from None
+
+
+def _table(rows, kept):
+    """The rows' codes as structs; `kept` gets what they point into."""
+    table = ffi.new("treering_py_code[]", len(rows.table))
+    for entry, (kind, attributes) in zip(table, rows.table):
+        entry.kind = kind
+        if attributes:
+            array = ffi.new("treering_attribute[]", len(attributes))
+            for slot, (number, value) in zip(array, attributes):
+                text = ffi.from_buffer(value)
+                slot.id, slot.value, slot.size = number, text, len(value)
+                kept.append(text)
+            kept.append(array)
+            entry.attributes, entry.attribute_count = array, len(attributes)
+    kept.append(table)
+    return table
+
+
+def _help(rows, row):
+    """Brings a row that the bridge could not take into a form that it can."""
+    key, value = rows.keys[row], rows.values[row]
+    if type(key) is int and not -(2**63) <= key < 2**63:
+        rows.keys[row] = _integer_bytes(key)
+        return
+    kind = rows.table[rows.codes[row]][0]
+    if kind == INTEGER and type(value) is int:
+        rows.values[row] = _integer_bytes(value)
+    elif kind in (ARRAY, PRNG_KEY):
+        stored = _dtypes.storable(value, lambda: rows.path(row))
+        if stored is value and row in rows.helped:
+            raise MemoryError
+        rows.helped.add(row)
+        rows.values[row] = stored
+    else:
+        raise MemoryError
+
+
+def _integer_bytes(value):
+    return value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+
+
+def build(rows):
+    """A tree of the rows, which lend their memory: keep `rows` as long as the tree. A cdata that
+    frees the tree when it goes."""
+    kept = []
+    table = _table(rows, kept)
+    memory = ffi.gc(lib.treering_py_memory_new(), lib.treering_py_memory_free)
+    count = len(rows.codes)
+    space = np.empty(count * NODE_SIZE, np.uint8)
+    nodes = ffi.from_buffer("treering_node[]", space)
+    rows.helped = set()
+    done = 0
+    while True:
+        done = lib.treering_py_fill(
+            id(rows.keys), id(rows.values), id(rows.codes), table, id(_dtypes.NUMBERS),
+            rows.target, done, nodes, memory,
+        )  # fmt: skip
+        if done == count:
+            break
+        _help(rows, done)
+    error = new_error()
+    out = ffi.new("treering_tree **")
+    check(lib.treering_tree_create(out, error), error)
+    tree = ffi.gc(out[0], lib.treering_tree_free)
+    lend = options("treering_lend")
+    first = ffi.new("uint64_t *")
+    check(
+        lib.treering_tree_append(
+            first, tree, lib.TREERING_NO_NODE, nodes, NODE_SIZE, count, lend, error
+        ),
+        error,
+    )
+    rows.memory = (memory, kept)
+    return tree

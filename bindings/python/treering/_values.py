@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+# What trees hold beside Python's own types: abstract leaves, records, documents; registered classes.
+import dataclasses
+
+
+class AbstractLeaf:
+    """What a leaf is, without its data: `kind` ("array", "int", "string", …), `dtype` and `shape` of
+    arrays, `attributes` (variable_type, tag, metadata, sharding, prng_impl, scalar, origin).
+    A tree of these is a target for `load`."""
+
+    __slots__ = ("kind", "dtype", "shape", "attributes", "nbytes")
+
+    def __init__(self, dtype=None, shape=(), attributes=None, *, kind="array", nbytes=None):
+        if dtype is not None:
+            import numpy as np
+
+            dtype = np.dtype(dtype)
+        self.kind = kind
+        self.dtype = dtype
+        self.shape = tuple(shape)
+        self.attributes = dict(attributes or {})
+        self.nbytes = nbytes
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def __eq__(self, other):
+        if not isinstance(other, AbstractLeaf):
+            return NotImplemented
+        mine = (self.kind, self.dtype, self.shape, self.attributes)
+        return mine == (other.kind, other.dtype, other.shape, other.attributes)
+
+    __hash__ = None
+
+    def __repr__(self):
+        what = self.kind
+        if self.dtype is not None:
+            what = f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+            if self.kind != "array":
+                what = f"{self.kind} {what}"
+        more = "".join(f", {name}={value!r}" for name, value in self.attributes.items() if name != "origin")
+        return f"<{what}{more}>"
+
+
+class Record:
+    """A dataclass that is not registered here: `type_name` ("module:Qualified.Name") and fields."""
+
+    def __init__(self, type_name, fields):
+        object.__setattr__(self, "_type_name", type_name)
+        object.__setattr__(self, "_fields", dict(fields))
+
+    @property
+    def type_name(self):
+        return self._type_name
+
+    @property
+    def fields(self):
+        return dict(self._fields)
+
+    def __getattr__(self, name):
+        fields = self.__dict__.get("_fields", {})
+        if name in fields:
+            return fields[name]
+        raise AttributeError(f"a record of {self.__dict__.get('_type_name')!r} has no field {name!r}")
+
+    def __setattr__(self, name, value):
+        raise AttributeError("records do not change")
+
+    def __eq__(self, other):
+        if not isinstance(other, Record):
+            return NotImplemented
+        return self._type_name == other._type_name and self._fields == other._fields
+
+    __hash__ = None
+
+    def __reduce__(self):
+        return Record, (self._type_name, self._fields)
+
+    def __repr__(self):
+        name = (self._type_name or "").rpartition(":")[2].rpartition(".")[2] or "Record"
+        return f"{name}({', '.join(f'{key}={value!r}' for key, value in self._fields.items())})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Json:
+    """As the value of an item: a JSON document. `load(path, item=name)` gives the value back."""
+
+    value: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Blob:
+    """As the value of an item: bytes as they are."""
+
+    value: bytes
+
+
+class PRNGKey:
+    """A typed PRNG key where JAX is not there to hold it: `impl` and the key's `words`."""
+
+    def __init__(self, impl, words):
+        self.impl = impl
+        self.words = words
+
+    def __eq__(self, other):
+        if not isinstance(other, PRNGKey):
+            return NotImplemented
+        return self.impl == other.impl and bool((self.words == other.words).all())
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"PRNGKey({self.impl!r}, {self.words!r})"
+
+
+# "module:Qualified.Name" -> class. Only classes that the program put here are made from files.
+REGISTERED = {}
+
+
+def type_name(cls):
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def register_dataclass(cls):
+    """Makes `load` give instances of `cls`, without calling its __init__, where a file has a
+    dataclass of that module and name. Usable as a decorator."""
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise TypeError(f"{cls!r} is no dataclass")
+    REGISTERED[type_name(cls)] = cls
+    return cls
+
+
+def is_static(field):
+    """True for fields that flax.struct and jax leave out of the pytree."""
+    return field.metadata.get("pytree_node", True) is False or field.metadata.get("static", False) is True
+
+
+def make_dataclass(cls, values, template=None):
+    """An instance with these fields; fields that are not saved come from `template`, else from
+    their defaults."""
+    result = object.__new__(cls)
+    for field in dataclasses.fields(cls):
+        if field.name in values:
+            value = values[field.name]
+        elif template is not None and hasattr(template, field.name):
+            value = getattr(template, field.name)
+        elif field.default is not dataclasses.MISSING:
+            value = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            value = field.default_factory()
+        else:
+            continue
+        object.__setattr__(result, field.name, value)
+    return result
