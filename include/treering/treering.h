@@ -10,17 +10,18 @@
  * THREADS. A function that takes a const handle may run concurrently with others on that handle.
  * One that takes a non-const handle needs exclusion. Different handles are independent. The
  * library keeps no global and no thread-local state and starts threads only where `threads` asks
- * for them. `read_at`, `resolve`, `progress` and `release` callbacks may run on any thread, with no lock of the
- * library held; they must not call into the same handle. `fill` and `write` callbacks run on the thread
- * that called the library.
+ * for them. `read_at`, `resolve`, `progress` and `release` callbacks may run on any thread, with no
+ * lock of the library held; they must not call into the same handle. `fill` and `write` callbacks
+ * run on the thread that called the library.
  *
  * FAILURE. A fallible function answers a treering_status; TREERING_OK is 0. On failure every
  * output is NULL or zero, and `error`, where given, holds the status and one line that names the
  * file or leaf, what was expected, what was found and what to do. `error` may be NULL.
  *
  * STRUCTS. Set `struct_size` to sizeof the struct and zero the rest: zero means the default. A
- * larger struct of a newer caller is accepted if the part unknown here is zero. Elements of arrays carry
- * no struct_size; those calls take `element_size`, the sizeof the element as the caller knows it.
+ * larger struct of a newer caller is accepted if the part unknown here is zero. Elements of arrays
+ * carry no struct_size; those calls take `element_size`, the sizeof the element as the caller knows
+ * it.
  *
  * TEXT is UTF-8 with a length in bytes; TREERING_NUL as length means "up to the NUL". Text that
  * the library gives is not NUL-terminated unless it says so.
@@ -100,7 +101,7 @@ typedef struct treering_error {
 } treering_error;
 
 /* "0.1.0". Static, NUL-terminated. @since 0.1 */
-const char *treering_version(void);
+const char* treering_version(void);
 
 /* major << 16 | minor << 8 | patch of the library; of the newest container format it writes:
  * major << 16 | minor. @since 0.1 */
@@ -109,7 +110,7 @@ uint32_t treering_format_version(void);
 
 /* "CORRUPT_CHECKSUM" for 296; the class's name for a detail it does not know; "UNKNOWN" else.
  * Static, NUL-terminated. @since 0.1 */
-const char *treering_status_name(treering_status status);
+const char* treering_status_name(treering_status status);
 
 /* ---------------------------------------------------------------- dtypes */
 
@@ -117,26 +118,26 @@ const char *treering_status_name(treering_status status);
  * bool and the 6-bit floats take a byte an element; 2- and 4-bit elements are packed in files, and
  * in buffers lie packed or one per byte as the call says. A byte order is no part of it: buffers
  * are in the host's. */
-#define TREERING_BOOL 1544            /* 0x0608 */
-#define TREERING_INT2 2               /* 0x0002 */
+#define TREERING_BOOL 1544 /* 0x0608 */
+#define TREERING_INT2 2    /* 0x0002 */
 #define TREERING_INT4 4
 #define TREERING_INT8 8
 #define TREERING_INT16 16
 #define TREERING_INT32 32
 #define TREERING_INT64 64
-#define TREERING_UINT2 258            /* 0x0102 */
+#define TREERING_UINT2 258 /* 0x0102 */
 #define TREERING_UINT4 260
 #define TREERING_UINT8 264
 #define TREERING_UINT16 272
 #define TREERING_UINT32 288
 #define TREERING_UINT64 320
-#define TREERING_FLOAT16 528          /* 0x0210 */
+#define TREERING_FLOAT16 528 /* 0x0210 */
 #define TREERING_FLOAT32 544
 #define TREERING_FLOAT64 576
-#define TREERING_BFLOAT16 1040        /* 0x0410 */
-#define TREERING_COMPLEX64 1344       /* 0x0540 */
+#define TREERING_BFLOAT16 1040  /* 0x0410 */
+#define TREERING_COMPLEX64 1344 /* 0x0540 */
 #define TREERING_COMPLEX128 1408
-#define TREERING_FLOAT8_E3M4 1800     /* 0x0708 */
+#define TREERING_FLOAT8_E3M4 1800 /* 0x0708 */
 #define TREERING_FLOAT8_E4M3 2056
 #define TREERING_FLOAT8_E4M3B11FNUZ 2312
 #define TREERING_FLOAT8_E4M3FN 2568
@@ -144,16 +145,16 @@ const char *treering_status_name(treering_status status);
 #define TREERING_FLOAT8_E5M2 3080
 #define TREERING_FLOAT8_E5M2FNUZ 3336
 #define TREERING_FLOAT8_E8M0FNU 3592
-#define TREERING_FLOAT6_E2M3FN 3846   /* 0x0f06 */
+#define TREERING_FLOAT6_E2M3FN 3846 /* 0x0f06 */
 #define TREERING_FLOAT6_E3M2FN 4102
-#define TREERING_FLOAT4_E2M1FN 4356   /* 0x1104 */
+#define TREERING_FLOAT4_E2M1FN 4356 /* 0x1104 */
 
 /* "bfloat16"; NULL for one it does not know. Static, NUL-terminated. @since 0.1 */
-const char *treering_dtype_name(uint32_t dtype);
+const char* treering_dtype_name(uint32_t dtype);
 
 /* The dtype of that name (the names are those of treering_dtype_name, as NumPy and ml_dtypes
  * write them), or 0 where there is none. @since 0.1 */
-uint32_t treering_dtype_parse(const char *name, uint64_t name_size);
+uint32_t treering_dtype_parse(const char* name, uint64_t name_size);
 
 /* ---------------------------------------------------------------- nodes */
 
@@ -167,11 +168,11 @@ uint32_t treering_dtype_parse(const char *name, uint64_t name_size);
 #define TREERING_NONE 7       /* no children */
 /* Leaves. */
 #define TREERING_ARRAY 64
-#define TREERING_BOOLEAN 65  /* one byte, 0 or 1 */
-#define TREERING_INTEGER 66  /* two's complement, little-endian, 1 or more bytes */
-#define TREERING_FLOAT 67    /* binary64 */
-#define TREERING_COMPLEX 68  /* two binary64 */
-#define TREERING_STRING 69   /* UTF-8, lone surrogates as WTF-8 */
+#define TREERING_BOOLEAN 65 /* one byte, 0 or 1 */
+#define TREERING_INTEGER 66 /* two's complement, little-endian, 1 or more bytes */
+#define TREERING_FLOAT 67   /* binary64 */
+#define TREERING_COMPLEX 68 /* two binary64 */
+#define TREERING_STRING 69  /* UTF-8, lone surrogates as WTF-8 */
 #define TREERING_BYTES 70
 #define TREERING_PRNG_KEY 71 /* an array of key words; the shape includes the trailing words */
 /* In input: this leaf is the one at `alias_of`. In output, aliases show kind and value of the
@@ -184,48 +185,52 @@ uint32_t treering_dtype_parse(const char *name, uint64_t name_size);
 #define TREERING_KEY_INDEX 1 /* position in a list, tuple or custom node: `integer` */
 #define TREERING_KEY_STRING 2
 #define TREERING_KEY_INT 3    /* `integer` */
-#define TREERING_KEY_BIGINT 4 /* beyond int64: `text` is two's complement, little-endian, minimal */
+#define TREERING_KEY_BIGINT 4 /* beyond int64: `text` is two's complement, little-endian, minimal \
+                               */
 
 typedef struct treering_key {
   int32_t kind;
   uint32_t reserved; /* zero */
   int64_t integer;
-  const char *text; /* any Unicode, NUL allowed, lone surrogates as WTF-8; at most 65535 bytes */
+  const char* text; /* any Unicode, NUL allowed, lone surrogates as WTF-8; at most 65535 bytes */
   uint64_t text_size;
 } treering_key;
 
 /* Attributes of nodes. Ids below 32768 are the format's; from there up they are the caller's. */
-#define TREERING_ATTR_VARIABLE_TYPE 1 /* names, most derived first, NUL between: "Param\0Variable" */
-#define TREERING_ATTR_TAG 2           /* text */
-#define TREERING_ATTR_METADATA 3      /* JSON text */
-#define TREERING_ATTR_SHARDING 4      /* JSON text, advice only */
-#define TREERING_ATTR_PRNG_IMPL 5     /* text: "threefry2x32" */
-#define TREERING_ATTR_SCALAR_KIND 6   /* text: "numpy" for a 0-d array that was a NumPy scalar, else a
-                                         host-language scalar type's name */
-#define TREERING_ATTR_ORIGIN 7        /* text: "numpy", "jax", "torch" */
-#define TREERING_ATTR_TYPE_NAME 8     /* text: "module:qualified.name" of the host type; a hint only */
+#define TREERING_ATTR_VARIABLE_TYPE \
+  1                               /* names, most derived first, NUL between: "Param\0Variable" */
+#define TREERING_ATTR_TAG 2       /* text */
+#define TREERING_ATTR_METADATA 3  /* JSON text */
+#define TREERING_ATTR_SHARDING 4  /* JSON text, advice only */
+#define TREERING_ATTR_PRNG_IMPL 5 /* text: "threefry2x32" */
+#define TREERING_ATTR_SCALAR_KIND                                                                  \
+  6                               /* text: "numpy" for a 0-d array that was a NumPy scalar, else a \
+                                     host-language scalar type's name */
+#define TREERING_ATTR_ORIGIN 7    /* text: "numpy", "jax", "torch" */
+#define TREERING_ATTR_TYPE_NAME 8 /* text: "module:qualified.name" of the host type; a hint only \
+                                   */
 
 typedef struct treering_attribute {
   uint32_t id;
   uint32_t flags; /* 1: a reader that does not know the id must not use the node */
-  const void *value;
+  const void* value;
   uint64_t size;
 } treering_attribute;
 
 /* A box of an array and the memory that holds it. */
 typedef struct treering_piece {
-  const uint64_t *origin;  /* rank elements */
-  const uint64_t *extent;  /* rank elements */
-  const void *data;
-  const int64_t *strides;  /* bytes, rank elements; NULL: C order without gaps */
+  const uint64_t* origin; /* rank elements */
+  const uint64_t* extent; /* rank elements */
+  const void* data;
+  const int64_t* strides; /* bytes, rank elements; NULL: C order without gaps */
 } treering_piece;
 
 /* Gives the bytes [offset, offset + size) of a leaf in C order (2- and 4-bit elements packed).
  * Called with ascending, adjacent offsets. 0, or an errno-like number that fails the save. */
-typedef int32_t (*treering_fill)(void *user, uint64_t offset, void *dst, uint64_t size);
-typedef void (*treering_release)(void *user);
+typedef int32_t (*treering_fill)(void* user, uint64_t offset, void* dst, uint64_t size);
+typedef void (*treering_release)(void* user);
 /* done and total count bytes of leaf data. Non-zero cancels: the call answers CANCELLED. */
-typedef int32_t (*treering_progress)(void *user, uint64_t done, uint64_t total);
+typedef int32_t (*treering_progress)(void* user, uint64_t done, uint64_t total);
 
 #define TREERING_CODEC_DEFAULT 0 /* what the save's options say; there: raw */
 #define TREERING_CODEC_RAW 1
@@ -238,31 +243,32 @@ typedef int32_t (*treering_progress)(void *user, uint64_t done, uint64_t total);
  * BYTES, and is checked for the others if not 0. */
 typedef struct treering_node {
   int32_t kind;
-  uint32_t dtype;   /* ARRAY and PRNG_KEY */
-  uint32_t rank;    /* ARRAY and PRNG_KEY; at most 32 */
+  uint32_t dtype;        /* ARRAY and PRNG_KEY */
+  uint32_t rank;         /* ARRAY and PRNG_KEY; at most 32 */
   uint32_t one_per_byte; /* 1: 2- and 4-bit elements in `data` take a byte each (sign-extended or
                             zero-extended; only the low bits are read); 0: packed, element 0 low */
   treering_key key;
-  uint64_t child_count;  /* containers: how many of the following nodes in preorder are its children */
-  const uint64_t *shape; /* rank elements */
-  const int64_t *strides; /* bytes, of data; NULL: C order without gaps. Unpacked only */
-  const void *data;
+  uint64_t
+      child_count; /* containers: how many of the following nodes in preorder are its children */
+  const uint64_t* shape;  /* rank elements */
+  const int64_t* strides; /* bytes, of data; NULL: C order without gaps. Unpacked only */
+  const void* data;
   uint64_t data_size;
   treering_fill fill;
-  void *fill_user;
-  const treering_piece *pieces;
+  void* fill_user;
+  const treering_piece* pieces;
   uint64_t piece_count;
-  const treering_attribute *attributes;
+  const treering_attribute* attributes;
   uint64_t attribute_count;
   uint64_t alias_of; /* ALIAS: the id of the leaf meant. Output: TREERING_NO_NODE if no alias */
   int32_t codec;     /* TREERING_CODEC_*, for this leaf */
   int32_t level;     /* zstd; 0: the default, 3 */
-  const uint64_t *chunk_shape; /* rank elements: tiles; NULL: runs of rows near chunk_bytes */
-  void *destination;           /* restore targets: where the value goes; NULL: new memory */
+  const uint64_t* chunk_shape; /* rank elements: tiles; NULL: runs of rows near chunk_bytes */
+  void* destination;           /* restore targets: where the value goes; NULL: new memory */
   uint64_t destination_size;   /* bytes there, checked */
-  uint64_t stored_size;        /* output from a checkpoint: bytes in the file, packed leaves by raw size */
-  uint64_t id;                 /* output */
-  uint64_t parent;             /* output; TREERING_NO_NODE for a root */
+  uint64_t stored_size; /* output from a checkpoint: bytes in the file, packed leaves by raw size */
+  uint64_t id;          /* output */
+  uint64_t parent;      /* output; TREERING_NO_NODE for a root */
 } treering_node;
 
 /* ---------------------------------------------------------------- blobs */
@@ -272,11 +278,11 @@ typedef struct treering_node {
 typedef struct treering_blob treering_blob;
 
 /* 64-byte aligned where the bytes are new memory. Never NULL for a blob of size 0. @since 0.1 */
-const void *treering_blob_data(const treering_blob *blob);
-uint64_t treering_blob_size(const treering_blob *blob);
+const void* treering_blob_data(const treering_blob* blob);
+uint64_t treering_blob_size(const treering_blob* blob);
 /* One more reference; free each. @since 0.1 */
-treering_blob *treering_blob_retain(const treering_blob *blob);
-void treering_blob_free(treering_blob *blob);
+treering_blob* treering_blob_retain(const treering_blob* blob);
+void treering_blob_free(treering_blob* blob);
 
 /* ---------------------------------------------------------------- trees */
 
@@ -286,11 +292,11 @@ void treering_blob_free(treering_blob *blob);
 typedef struct treering_tree treering_tree;
 
 /* An empty tree. @since 0.1 */
-treering_status treering_tree_create(treering_tree **out, treering_error *error);
-void treering_tree_free(treering_tree *tree);
+treering_status treering_tree_create(treering_tree** out, treering_error* error);
+void treering_tree_free(treering_tree* tree);
 /* The same nodes under the same ids; data are shared, not copied. @since 0.1 */
-treering_status treering_tree_copy(treering_tree **out, const treering_tree *tree,
-                                   treering_error *error);
+treering_status treering_tree_copy(treering_tree** out, const treering_tree* tree,
+                                   treering_error* error);
 
 /* Leaf data of an append are lent instead of copied: they must stay unchanged until `release`,
  * which is called exactly once, when the last tree, blob or writer that uses them has ended (at
@@ -299,7 +305,7 @@ typedef struct treering_lend {
   uint32_t struct_size;
   uint32_t reserved; /* zero */
   treering_release release;
-  void *user;
+  void* user;
 } treering_lend;
 
 /* Appends `count` nodes, given in preorder, below `parent` (TREERING_NO_NODE: as the root of an
@@ -309,72 +315,75 @@ typedef struct treering_lend {
  * child count that does not add up, sizes that do not match, an alias of what is no leaf of this
  * tree (earlier nodes of the same append are meant by first id + position). LIMIT: key longer than
  * 65535 bytes, rank above 32, depth above 256. @since 0.1 */
-treering_status treering_tree_append(uint64_t *out_first, treering_tree *tree, uint64_t parent,
-                                     const treering_node *nodes, uint64_t element_size,
-                                     uint64_t count, const treering_lend *lend,
-                                     treering_error *error);
+treering_status treering_tree_append(uint64_t* out_first, treering_tree* tree, uint64_t parent,
+                                     const treering_node* nodes, uint64_t element_size,
+                                     uint64_t count, const treering_lend* lend,
+                                     treering_error* error);
 
 /* Replaces the value of the leaf `id` (kind, dtype, shape, data; attributes if any are given; the
  * key stays). Aliases of it follow. @since 0.1 */
-treering_status treering_tree_set(treering_tree *tree, uint64_t id, const treering_node *node,
-                                  uint64_t element_size, const treering_lend *lend,
-                                  treering_error *error);
+treering_status treering_tree_set(treering_tree* tree, uint64_t id, const treering_node* node,
+                                  uint64_t element_size, const treering_lend* lend,
+                                  treering_error* error);
 
-/* Removes the node and all below it. INVALID_ARGUMENT while an alias outside names a leaf inside. Children
- * of lists and tuples can only be removed from the end. @since 0.1 */
-treering_status treering_tree_remove(treering_tree *tree, uint64_t id, treering_error *error);
+/* Removes the node and all below it. INVALID_ARGUMENT while an alias outside names a leaf inside.
+ * Children of lists and tuples can only be removed from the end. @since 0.1 */
+treering_status treering_tree_remove(treering_tree* tree, uint64_t id, treering_error* error);
 
-/* The root's id, TREERING_NO_NODE for an empty tree; how many nodes and leaves there are. @since 0.1 */
-uint64_t treering_tree_root(const treering_tree *tree);
-uint64_t treering_tree_node_count(const treering_tree *tree);
-uint64_t treering_tree_leaf_count(const treering_tree *tree);
+/* The root's id, TREERING_NO_NODE for an empty tree; how many nodes and leaves there are. @since
+ * 0.1 */
+uint64_t treering_tree_root(const treering_tree* tree);
+uint64_t treering_tree_node_count(const treering_tree* tree);
+uint64_t treering_tree_leaf_count(const treering_tree* tree);
 
 /* All nodes in preorder, from position `first`: at most `capacity` are written to `out`, *out_count
  * says how many. Pointers inside belong to the tree. A tree's preorder position is not its id;
  * `id` is in each. @since 0.1 */
-treering_status treering_tree_nodes(const treering_tree *tree, uint64_t first, treering_node *out,
-                                    uint64_t element_size, uint64_t capacity, uint64_t *out_count,
-                                    treering_error *error);
+treering_status treering_tree_nodes(const treering_tree* tree, uint64_t first, treering_node* out,
+                                    uint64_t element_size, uint64_t capacity, uint64_t* out_count,
+                                    treering_error* error);
 /* One node by id. NOT_FOUND_PATH where there is none. @since 0.1 */
-treering_status treering_tree_node(treering_node *out, uint64_t element_size,
-                                   const treering_tree *tree, uint64_t id, treering_error *error);
+treering_status treering_tree_node(treering_node* out, uint64_t element_size,
+                                   const treering_tree* tree, uint64_t id, treering_error* error);
 /* The ids of a node's children, in order; as treering_tree_nodes. @since 0.1 */
-treering_status treering_tree_children(const treering_tree *tree, uint64_t id, uint64_t first,
-                                       uint64_t *out, uint64_t capacity, uint64_t *out_count,
-                                       treering_error *error);
+treering_status treering_tree_children(const treering_tree* tree, uint64_t id, uint64_t first,
+                                       uint64_t* out, uint64_t capacity, uint64_t* out_count,
+                                       treering_error* error);
 
 /* The node at a display path ("layers/0/kernel"; "" is the root). A bare decimal component finds
  * the int key or index, else the string key if it alone exists; string keys that need it are in
  * JSON quotes. NOT_FOUND_PATH names the nearest path; INVALID_ARGUMENT: bad quoting. @since 0.1 */
-treering_status treering_tree_find(uint64_t *out_id, const treering_tree *tree, const char *path,
-                                   uint64_t path_size, treering_error *error);
+treering_status treering_tree_find(uint64_t* out_id, const treering_tree* tree, const char* path,
+                                   uint64_t path_size, treering_error* error);
 /* The node at a typed path of `count` keys. @since 0.1 */
-treering_status treering_tree_find_keys(uint64_t *out_id, const treering_tree *tree,
-                                        const treering_key *keys, uint64_t count,
-                                        treering_error *error);
+treering_status treering_tree_find_keys(uint64_t* out_id, const treering_tree* tree,
+                                        const treering_key* keys, uint64_t count,
+                                        treering_error* error);
 /* The display path of a node: at most `capacity` bytes are written to `out`, without a NUL;
  * *out_size is the whole length, so that a call with capacity 0 asks for it. @since 0.1 */
-treering_status treering_tree_path(const treering_tree *tree, uint64_t id, char *out,
-                                   uint64_t capacity, uint64_t *out_size, treering_error *error);
+treering_status treering_tree_path(const treering_tree* tree, uint64_t id, char* out,
+                                   uint64_t capacity, uint64_t* out_size, treering_error* error);
 /* The typed path, root first; likewise in keys. @since 0.1 */
-treering_status treering_tree_path_keys(const treering_tree *tree, uint64_t id, treering_key *out,
-                                        uint64_t capacity, uint64_t *out_count,
-                                        treering_error *error);
-/* The ids, in preorder, of the nodes (leaves and containers) whose display path matches `pattern`: `*` within a component,
+treering_status treering_tree_path_keys(const treering_tree* tree, uint64_t id, treering_key* out,
+                                        uint64_t capacity, uint64_t* out_count,
+                                        treering_error* error);
+/* The ids, in preorder, of the nodes (leaves and containers) whose display path matches `pattern`:
+ * `*` within a component,
  * `?` one character, `[a-z]` and `[!a-z]` sets, `**` any number of components. As
  * treering_tree_children; matching starts anew at each call. @since 0.1 */
-treering_status treering_tree_glob(const treering_tree *tree, const char *pattern,
-                                   uint64_t pattern_size, uint64_t first, uint64_t *out,
-                                   uint64_t capacity, uint64_t *out_count, treering_error *error);
+treering_status treering_tree_glob(const treering_tree* tree, const char* pattern,
+                                   uint64_t pattern_size, uint64_t first, uint64_t* out,
+                                   uint64_t capacity, uint64_t* out_count, treering_error* error);
 
-/* The data of a leaf as a blob that outlives the tree (C order without gaps, packed if `one_per_byte` was not
- * set). WRONG_STATE for an abstract leaf or one given by callback or pieces. @since 0.1 */
-treering_status treering_tree_data(treering_blob **out, const treering_tree *tree, uint64_t id,
-                                   treering_error *error);
+/* The data of a leaf as a blob that outlives the tree (C order without gaps, packed if
+ * `one_per_byte` was not set). WRONG_STATE for an abstract leaf or one given by callback or pieces.
+ * @since 0.1 */
+treering_status treering_tree_data(treering_blob** out, const treering_tree* tree, uint64_t id,
+                                   treering_error* error);
 
 /* The same tree with every leaf abstract: dtype, shape and attributes only. @since 0.1 */
-treering_status treering_tree_abstract(treering_tree **out, const treering_tree *tree,
-                                       treering_error *error);
+treering_status treering_tree_abstract(treering_tree** out, const treering_tree* tree,
+                                       treering_error* error);
 
 /* ---------------------------------------------------------------- filters */
 
@@ -383,133 +392,139 @@ typedef struct treering_filter treering_filter;
 
 #define TREERING_FILTER_EVERYTHING 1
 #define TREERING_FILTER_NOTHING 2
-#define TREERING_FILTER_TYPE 3          /* `text` is the variable type or one of its base types */
-#define TREERING_FILTER_TAG 4           /* `text` is the tag */
-#define TREERING_FILTER_PATH_CONTAINS 5 /* `key` is an element of the path; `substring`: `text` is
-                                           part of the text of an element */
-#define TREERING_FILTER_PATH_IN 6       /* the whole path is `text`, in display form */
-#define TREERING_FILTER_GLOB 7          /* the display path matches `text` */
-#define TREERING_FILTER_ALL 8           /* of `children` */
+#define TREERING_FILTER_TYPE 3 /* `text` is the variable type or one of its base types */
+#define TREERING_FILTER_TAG 4  /* `text` is the tag */
+#define TREERING_FILTER_PATH_CONTAINS                                                        \
+  5                               /* `key` is an element of the path; `substring`: `text` is \
+                                     part of the text of an element */
+#define TREERING_FILTER_PATH_IN 6 /* the whole path is `text`, in display form */
+#define TREERING_FILTER_GLOB 7    /* the display path matches `text` */
+#define TREERING_FILTER_ALL 8     /* of `children` */
 #define TREERING_FILTER_ANY 9
-#define TREERING_FILTER_NOT 10          /* of one child */
-#define TREERING_FILTER_CALLBACK 11     /* `match` says */
+#define TREERING_FILTER_NOT 10      /* of one child */
+#define TREERING_FILTER_CALLBACK 11 /* `match` says */
 
 typedef struct treering_filter_spec {
   uint32_t struct_size;
   int32_t kind;
-  const char *text;
+  const char* text;
   uint64_t text_size;
   treering_key key;
   uint32_t substring;
-  uint32_t reserved; /* zero */
-  const treering_filter *const *children; /* borrowed for the call: their content is shared */
+  uint32_t reserved;                      /* zero */
+  const treering_filter* const* children; /* borrowed for the call: their content is shared */
   uint64_t child_count;
-  int32_t (*match)(void *user, const treering_key *path, uint64_t path_count,
-                   const treering_node *leaf); /* non-zero: yes. May not call into the tree */
-  void *user;                                  /* must outlive the filter */
+  int32_t (*match)(void* user, const treering_key* path, uint64_t path_count,
+                   const treering_node* leaf); /* non-zero: yes. May not call into the tree */
+  void* user;                                  /* must outlive the filter */
 } treering_filter_spec;
 
 /* @since 0.1 */
-treering_status treering_filter_create(treering_filter **out, const treering_filter_spec *spec,
-                                       treering_error *error);
-void treering_filter_free(treering_filter *filter);
+treering_status treering_filter_create(treering_filter** out, const treering_filter_spec* spec,
+                                       treering_error* error);
+void treering_filter_free(treering_filter* filter);
 
 /* Sends each leaf to the first of `count` filters that accepts it; out[i] is the tree of filter i,
- * with the containers on the way to its leaves (an empty root container where there is none). `exhaustive` 1: a leaf
- * left over is MISMATCH_STRUCTURE naming it, with the advice of a last EVERYTHING; 0: dropped.
- * EVERYTHING before the last place (other than before EVERYTHING) is INVALID_ARGUMENT. out has room for `count`;
- * each is yours. List and tuple positions keep their numbers by becoming int keys where a position
- * is left out. @since 0.1 */
-treering_status treering_tree_split(treering_tree **out, const treering_tree *tree,
-                                    const treering_filter *const *filters, uint64_t count,
-                                    uint32_t exhaustive, treering_error *error);
+ * with the containers on the way to its leaves (an empty root container where there is none).
+ * `exhaustive` 1: a leaf left over is MISMATCH_STRUCTURE naming it, with the advice of a last
+ * EVERYTHING; 0: dropped. EVERYTHING before the last place (other than before EVERYTHING) is
+ * INVALID_ARGUMENT. out has room for `count`; each is yours. List and tuple positions keep their
+ * numbers by becoming int keys where a position is left out. @since 0.1 */
+treering_status treering_tree_split(treering_tree** out, const treering_tree* tree,
+                                    const treering_filter* const* filters, uint64_t count,
+                                    uint32_t exhaustive, treering_error* error);
 
-/* The union of the trees' leaves by typed path (an index and an int key of the same number are the same place);
- * later trees win. MISMATCH_STRUCTURE where one has a leaf and another a container. @since 0.1 */
-treering_status treering_tree_merge(treering_tree **out, const treering_tree *const *trees,
-                                    uint64_t count, treering_error *error);
+/* The union of the trees' leaves by typed path (an index and an int key of the same number are the
+ * same place); later trees win. MISMATCH_STRUCTURE where one has a leaf and another a container.
+ * @since 0.1 */
+treering_status treering_tree_merge(treering_tree** out, const treering_tree* const* trees,
+                                    uint64_t count, treering_error* error);
 
 /* Sets in `tree` every leaf that `with` has at the same path; new keys are added to dicts, and are
  * MISMATCH_STRUCTURE elsewhere. Nothing is changed on failure. @since 0.1 */
-treering_status treering_tree_update(treering_tree *tree, const treering_tree *with,
-                                     treering_error *error);
+treering_status treering_tree_update(treering_tree* tree, const treering_tree* with,
+                                     treering_error* error);
 
 /* ---------------------------------------------------------------- reports */
 
 /* Findings that can be walked: of a comparison, a restore, a verification. */
 typedef struct treering_report treering_report;
 
-#define TREERING_FINDING_MISSING 1     /* in the target (or first tree), not in the checkpoint (second) */
-#define TREERING_FINDING_UNEXPECTED 2  /* the other way round */
+#define TREERING_FINDING_MISSING \
+  1 /* in the target (or first tree), not in the checkpoint (second) */
+#define TREERING_FINDING_UNEXPECTED 2 /* the other way round */
 #define TREERING_FINDING_DIFFERENT_KIND 3
 #define TREERING_FINDING_DIFFERENT_DTYPE 4
 #define TREERING_FINDING_DIFFERENT_SHAPE 5
 #define TREERING_FINDING_DIFFERENT_VALUE 6
 #define TREERING_FINDING_DIFFERENT_ATTRIBUTES 7
-#define TREERING_FINDING_CAST 16       /* restored, with this relaxation */
+#define TREERING_FINDING_CAST 16 /* restored, with this relaxation */
 #define TREERING_FINDING_PADDED 17
 #define TREERING_FINDING_TRUNCATED 18
 #define TREERING_FINDING_RENAMED 19
-#define TREERING_FINDING_KEPT 20       /* missing: the target's value stays */
-#define TREERING_FINDING_SKIPPED 21    /* by filter or placeholder */
+#define TREERING_FINDING_KEPT 20    /* missing: the target's value stays */
+#define TREERING_FINDING_SKIPPED 21 /* by filter or placeholder */
 #define TREERING_FINDING_RESTORED 22
-#define TREERING_FINDING_DAMAGED 32    /* verification: a leaf whose bytes fail their checksum */
-#define TREERING_FINDING_INVALID 33    /* verification: a record or the layout breaks the format */
-#define TREERING_FINDING_UNREADABLE 34 /* verification: a file is not there, or a codec or kind is not known */
+#define TREERING_FINDING_DAMAGED 32 /* verification: a leaf whose bytes fail their checksum */
+#define TREERING_FINDING_INVALID 33 /* verification: a record or the layout breaks the format */
+#define TREERING_FINDING_UNREADABLE \
+  34 /* verification: a file is not there, or a codec or kind is not known */
 
 typedef struct treering_finding {
   int32_t kind;
-  treering_status status; /* of the class and detail that an attempt to read would answer; 0 if none */
-  const char *path;       /* display path, "item:path" where items have several names */
+  treering_status
+      status;       /* of the class and detail that an attempt to read would answer; 0 if none */
+  const char* path; /* display path, "item:path" where items have several names */
   uint64_t path_size;
-  const char *expected;   /* "float32[512,512]"; empty where it does not apply */
+  const char* expected; /* "float32[512,512]"; empty where it does not apply */
   uint64_t expected_size;
-  const char *found;
+  const char* found;
   uint64_t found_size;
-  const char *nearest;    /* the nearest existing path, or empty */
+  const char* nearest; /* the nearest existing path, or empty */
   uint64_t nearest_size;
-  uint64_t offset;        /* in the file; TREERING_NO_OFFSET */
+  uint64_t offset; /* in the file; TREERING_NO_OFFSET */
 } treering_finding;
 
 /* @since 0.1 */
-uint64_t treering_report_count(const treering_report *report);
+uint64_t treering_report_count(const treering_report* report);
 /* Findings from `first`; as treering_tree_nodes. @since 0.1 */
-treering_status treering_report_findings(const treering_report *report, uint64_t first,
-                                         treering_finding *out, uint64_t element_size,
-                                         uint64_t capacity, uint64_t *out_count,
-                                         treering_error *error);
+treering_status treering_report_findings(const treering_report* report, uint64_t first,
+                                         treering_finding* out, uint64_t element_size,
+                                         uint64_t capacity, uint64_t* out_count,
+                                         treering_error* error);
 /* Several lines for a person: groups, at most 20 lines each, and what to do. NUL-terminated,
  * belongs to the report. @since 0.1 */
-const char *treering_report_text(const treering_report *report);
-void treering_report_free(treering_report *report);
+const char* treering_report_text(const treering_report* report);
+void treering_report_free(treering_report* report);
 
 typedef struct treering_compare_options {
   uint32_t struct_size;
   uint32_t ignore_values;     /* 1: structure, kinds, dtypes and shapes only */
   uint32_t ignore_attributes; /* 1 */
-  uint32_t ignore_kinds;      /* 1: list, tuple, dict with int keys … count as equal if their children do */
+  uint32_t
+      ignore_kinds; /* 1: list, tuple, dict with int keys … count as equal if their children do */
 } treering_compare_options;
 
 /* Compares two trees; the report is empty if they agree. Values are compared by bits. @since 0.1 */
-treering_status treering_tree_compare(treering_report **out, const treering_tree *a,
-                                      const treering_tree *b,
-                                      const treering_compare_options *options,
-                                      treering_error *error);
+treering_status treering_tree_compare(treering_report** out, const treering_tree* a,
+                                      const treering_tree* b,
+                                      const treering_compare_options* options,
+                                      treering_error* error);
 
 /* ---------------------------------------------------------------- writing */
 
 typedef struct treering_save_options {
   uint32_t struct_size;
-  uint32_t overwrite;   /* 1: an existing file is replaced, atomically; 0: ALREADY_EXISTS */
-  int32_t codec;        /* TREERING_CODEC_*; default raw */
-  int32_t level;        /* zstd; 0: 3 */
-  uint32_t threads;     /* 0: all on the calling thread. n: up to n more, for compression and disk */
+  uint32_t overwrite; /* 1: an existing file is replaced, atomically; 0: ALREADY_EXISTS */
+  int32_t codec;      /* TREERING_CODEC_*; default raw */
+  int32_t level;      /* zstd; 0: 3 */
+  uint32_t threads;   /* 0: all on the calling thread. n: up to n more, for compression and disk */
   uint32_t not_durable; /* 1: no fsync (tests, tmpfs): a power loss may take the file */
   uint64_t chunk_bytes; /* target size of a chunk; 0: 1 MiB; at least 4096 */
-  const char *metadata; /* JSON text of the caller's, stored outside the content digest */
+  const char* metadata; /* JSON text of the caller's, stored outside the content digest */
   uint64_t metadata_size;
   treering_progress progress;
-  void *user;
+  void* user;
 } treering_save_options;
 
 /* The caller's place to write to. `write` gets all bytes front to back. `flush` may be NULL. Both
@@ -517,9 +532,9 @@ typedef struct treering_save_options {
 typedef struct treering_sink {
   uint32_t struct_size;
   uint32_t reserved; /* zero */
-  int32_t (*write)(void *user, const void *data, uint64_t size);
-  int32_t (*flush)(void *user);
-  void *user;
+  int32_t (*write)(void* user, const void* data, uint64_t size);
+  int32_t (*flush)(void* user);
+  void* user;
 } treering_sink;
 
 typedef struct treering_summary {
@@ -528,7 +543,7 @@ typedef struct treering_summary {
   uint64_t file_size;
   uint64_t leaf_count;
   uint64_t node_count;
-  uint64_t raw_bytes; /* of leaf data, before packing and compression */
+  uint64_t raw_bytes;  /* of leaf data, before packing and compression */
   uint8_t content[16]; /* digests, XXH3-128, big-endian as printed */
   uint8_t file[16];
 } treering_summary;
@@ -539,45 +554,45 @@ typedef struct treering_writer treering_writer;
 /* To a path: a temporary file beside it, which `finish` flushes, renames and makes durable. Until
  * then, and after any failure, what was at `path` is untouched and nothing is left beside it.
  * ALREADY_EXISTS, NOT_FOUND_FILE (the folder), IO_*. @since 0.1 */
-treering_status treering_writer_create(treering_writer **out, const char *path, uint64_t path_size,
-                                       const treering_save_options *options,
-                                       treering_error *error);
+treering_status treering_writer_create(treering_writer** out, const char* path, uint64_t path_size,
+                                       const treering_save_options* options, treering_error* error);
 /* To memory: finish gives a blob. @since 0.1 */
-treering_status treering_writer_create_memory(treering_writer **out,
-                                              const treering_save_options *options,
-                                              treering_error *error);
+treering_status treering_writer_create_memory(treering_writer** out,
+                                              const treering_save_options* options,
+                                              treering_error* error);
 /* To the caller's sink. @since 0.1 */
-treering_status treering_writer_create_sink(treering_writer **out, const treering_sink *sink,
-                                            const treering_save_options *options,
-                                            treering_error *error);
+treering_status treering_writer_create_sink(treering_writer** out, const treering_sink* sink,
+                                            const treering_save_options* options,
+                                            treering_error* error);
 /* Abandons what is not finished: the temporary file is removed. */
-void treering_writer_free(treering_writer *writer);
+void treering_writer_free(treering_writer* writer);
 
 /* Writes the leaves of `tree` now, as the item `name` (1 to 255 bytes, unique). Abstract leaves and
- * placeholders are INVALID_ARGUMENT naming the leaf. After a failure only free may follow. @since 0.1 */
-treering_status treering_writer_add_tree(treering_writer *writer, const char *name,
-                                         uint64_t name_size, const treering_tree *tree,
-                                         treering_error *error);
+ * placeholders are INVALID_ARGUMENT naming the leaf. After a failure only free may follow. @since
+ * 0.1 */
+treering_status treering_writer_add_tree(treering_writer* writer, const char* name,
+                                         uint64_t name_size, const treering_tree* tree,
+                                         treering_error* error);
 
 #define TREERING_ITEM_TREE 1
 #define TREERING_ITEM_JSON 2
 #define TREERING_ITEM_BLOB 3
 
 /* A JSON document (UTF-8, stored as given, checked to be one JSON value) or a blob. @since 0.1 */
-treering_status treering_writer_add_bytes(treering_writer *writer, int32_t item_kind,
-                                          const char *name, uint64_t name_size, const void *data,
-                                          uint64_t size, treering_error *error);
+treering_status treering_writer_add_bytes(treering_writer* writer, int32_t item_kind,
+                                          const char* name, uint64_t name_size, const void* data,
+                                          uint64_t size, treering_error* error);
 
 /* Writes the index, commits, and fills *out_summary (may be NULL) and, for memory, *out_blob (else
  * NULL may be passed). The writer only waits to be freed afterwards. IO_SYNC: a flush failed, and
- * nothing exists. OUTCOME_UNKNOWN: the file is in place, but flushing its folder failed; outputs are
- * filled. @since 0.1 */
-treering_status treering_writer_finish(treering_summary *out_summary, treering_blob **out_blob,
-                                       treering_writer *writer, treering_error *error);
+ * nothing exists. OUTCOME_UNKNOWN: the file is in place, but flushing its folder failed; outputs
+ * are filled. @since 0.1 */
+treering_status treering_writer_finish(treering_summary* out_summary, treering_blob** out_blob,
+                                       treering_writer* writer, treering_error* error);
 
 /* create + add_tree "default" + finish. @since 0.1 */
-treering_status treering_save(const char *path, uint64_t path_size, const treering_tree *tree,
-                              const treering_save_options *options, treering_error *error);
+treering_status treering_save(const char* path, uint64_t path_size, const treering_tree* tree,
+                              const treering_save_options* options, treering_error* error);
 
 /* ---------------------------------------------------------------- reading */
 
@@ -586,50 +601,52 @@ treering_status treering_save(const char *path, uint64_t path_size, const treeri
 typedef struct treering_source {
   uint32_t struct_size;
   uint32_t reserved; /* zero */
-  int32_t (*read_at)(void *user, uint64_t offset, void *dst, uint64_t size);
+  int32_t (*read_at)(void* user, uint64_t offset, void* dst, uint64_t size);
   treering_release release;
-  void *user;
+  void* user;
   uint64_t size; /* of the whole container */
 } treering_source;
 
 /* Finds another file of the checkpoint's file table: fills *out for base name `name` in the sibling
  * folder `folder` (may be empty). 0, or non-zero for "not there". */
-typedef int32_t (*treering_resolve)(void *user, const char *folder, uint64_t folder_size,
-                                    const char *name, uint64_t name_size, uint64_t file_size,
-                                    treering_source *out);
+typedef int32_t (*treering_resolve)(void* user, const char* folder, uint64_t folder_size,
+                                    const char* name, uint64_t name_size, uint64_t file_size,
+                                    treering_source* out);
 
 typedef struct treering_open_options {
   uint32_t struct_size;
-  uint32_t map;             /* 1: map the file, so that views exist. A mapped file that is truncated by
-                               somebody afterwards ends the process with SIGBUS; reading does not */
+  uint32_t map; /* 1: map the file, so that views exist. A mapped file that is truncated by
+                   somebody afterwards ends the process with SIGBUS; reading does not */
   uint64_t max_index_bytes; /* LIMIT beyond; 0: 1 GiB */
   uint32_t max_depth;       /* LIMIT beyond; 0: 256 */
   uint32_t reserved;        /* zero */
-  treering_resolve resolve; /* NULL: for a path, the folders beside it; else other files are NOT_FOUND_FILE */
-  void *user;
+  treering_resolve
+      resolve; /* NULL: for a path, the folders beside it; else other files are NOT_FOUND_FILE */
+  void* user;
 } treering_open_options;
 
-/* An open container, for reading. Const functions verify what they touch and may run concurrently. */
+/* An open container, for reading. Const functions verify what they touch and may run concurrently.
+ */
 typedef struct treering_checkpoint treering_checkpoint;
 
 /* Reads the header and the last 64 KiB. NOT_FOUND_FILE, NOT_TREERING (an empty file or a foreign
  * one), CORRUPT_TRUNCATED, CORRUPT_CHECKSUM, UNSUPPORTED_VERSION, UNSUPPORTED_FEATURE, LIMIT,
  * IO_*. @since 0.1 */
-treering_status treering_checkpoint_open(treering_checkpoint **out, const char *path,
-                                         uint64_t path_size, const treering_open_options *options,
-                                         treering_error *error);
+treering_status treering_checkpoint_open(treering_checkpoint** out, const char* path,
+                                         uint64_t path_size, const treering_open_options* options,
+                                         treering_error* error);
 /* From memory, which must stay unchanged until `release` (may be NULL) is called with `user`. Views
  * point into it. @since 0.1 */
-treering_status treering_checkpoint_open_memory(treering_checkpoint **out, const void *data,
-                                                uint64_t size, treering_release release,
-                                                void *user, const treering_open_options *options,
-                                                treering_error *error);
+treering_status treering_checkpoint_open_memory(treering_checkpoint** out, const void* data,
+                                                uint64_t size, treering_release release, void* user,
+                                                const treering_open_options* options,
+                                                treering_error* error);
 /* From the caller's source. @since 0.1 */
-treering_status treering_checkpoint_open_source(treering_checkpoint **out,
-                                                const treering_source *source,
-                                                const treering_open_options *options,
-                                                treering_error *error);
-void treering_checkpoint_free(treering_checkpoint *checkpoint);
+treering_status treering_checkpoint_open_source(treering_checkpoint** out,
+                                                const treering_source* source,
+                                                const treering_open_options* options,
+                                                treering_error* error);
+void treering_checkpoint_free(treering_checkpoint* checkpoint);
 
 typedef struct treering_info {
   uint32_t struct_size;
@@ -647,16 +664,16 @@ typedef struct treering_info {
   uint64_t features_incompat;
   uint8_t content[16];
   uint8_t file[16];
-  const char *metadata; /* the caller's JSON text, or empty; belongs to the checkpoint */
+  const char* metadata; /* the caller's JSON text, or empty; belongs to the checkpoint */
   uint64_t metadata_size;
 } treering_info;
 
 /* @since 0.1 */
-treering_status treering_checkpoint_info(treering_info *out, const treering_checkpoint *checkpoint,
-                                         treering_error *error);
+treering_status treering_checkpoint_info(treering_info* out, const treering_checkpoint* checkpoint,
+                                         treering_error* error);
 
 typedef struct treering_item {
-  const char *name;
+  const char* name;
   uint64_t name_size;
   int32_t kind; /* TREERING_ITEM_* */
   uint32_t reserved;
@@ -664,52 +681,55 @@ typedef struct treering_item {
 } treering_item;
 
 /* As treering_tree_nodes. @since 0.1 */
-treering_status treering_checkpoint_items(const treering_checkpoint *checkpoint, uint64_t first,
-                                          treering_item *out, uint64_t element_size,
-                                          uint64_t capacity, uint64_t *out_count,
-                                          treering_error *error);
+treering_status treering_checkpoint_items(const treering_checkpoint* checkpoint, uint64_t first,
+                                          treering_item* out, uint64_t element_size,
+                                          uint64_t capacity, uint64_t* out_count,
+                                          treering_error* error);
 
 /* Where `item` is asked for below, an empty name means the only item of kind tree, or the one named
  * "default". NOT_FOUND_ITEM lists the names there are. */
 
-/* The node at a display path in an item. Touches a few blocks of the index, however large it is. @since 0.1 */
-treering_status treering_checkpoint_find(uint64_t *out_id, const treering_checkpoint *checkpoint,
-                                         const char *item, uint64_t item_size, const char *path,
-                                         uint64_t path_size, treering_error *error);
+/* The node at a display path in an item. Touches a few blocks of the index, however large it is.
+ * @since 0.1 */
+treering_status treering_checkpoint_find(uint64_t* out_id, const treering_checkpoint* checkpoint,
+                                         const char* item, uint64_t item_size, const char* path,
+                                         uint64_t path_size, treering_error* error);
 /* The node at a typed path below the root of an item. @since 0.1 */
-treering_status treering_checkpoint_find_keys(uint64_t *out_id,
-                                              const treering_checkpoint *checkpoint,
-                                              const char *item, uint64_t item_size,
-                                              const treering_key *keys, uint64_t count,
-                                              treering_error *error);
-/* Nodes first … first + capacity - 1 by id (ids of a checkpoint are 0 … node_count - 1; parents come before
- * children, children of a node are adjacent and in order). Pointers belong to the checkpoint, except
- * `shape` and `attributes`, which point into *scratch: a blob that this call gives, to be freed. @since 0.1 */
-treering_status treering_checkpoint_nodes(const treering_checkpoint *checkpoint, uint64_t first,
-                                          treering_node *out, uint64_t element_size,
-                                          uint64_t capacity, uint64_t *out_count,
-                                          treering_blob **scratch, treering_error *error);
+treering_status treering_checkpoint_find_keys(uint64_t* out_id,
+                                              const treering_checkpoint* checkpoint,
+                                              const char* item, uint64_t item_size,
+                                              const treering_key* keys, uint64_t count,
+                                              treering_error* error);
+/* Nodes first … first + capacity - 1 by id (ids of a checkpoint are 0 … node_count - 1; parents
+ * come before children, children of a node are adjacent and in order). Pointers belong to the
+ * checkpoint, except `shape` and `attributes`, which point into *scratch: a blob that this call
+ * gives, to be freed. @since 0.1 */
+treering_status treering_checkpoint_nodes(const treering_checkpoint* checkpoint, uint64_t first,
+                                          treering_node* out, uint64_t element_size,
+                                          uint64_t capacity, uint64_t* out_count,
+                                          treering_blob** scratch, treering_error* error);
 /* First child's id and number of children. @since 0.1 */
-treering_status treering_checkpoint_children(const treering_checkpoint *checkpoint, uint64_t id,
-                                             uint64_t *out_first, uint64_t *out_count,
-                                             treering_error *error);
+treering_status treering_checkpoint_children(const treering_checkpoint* checkpoint, uint64_t id,
+                                             uint64_t* out_first, uint64_t* out_count,
+                                             treering_error* error);
 /* The display path of a node below its item's root; as treering_tree_path. @since 0.1 */
-treering_status treering_checkpoint_path(const treering_checkpoint *checkpoint, uint64_t id,
-                                         char *out, uint64_t capacity, uint64_t *out_size,
-                                         treering_error *error);
+treering_status treering_checkpoint_path(const treering_checkpoint* checkpoint, uint64_t id,
+                                         char* out, uint64_t capacity, uint64_t* out_size,
+                                         treering_error* error);
 
 #define TREERING_CAST_NEVER 0
 #define TREERING_CAST_SAFE 1 /* only where every value of the stored dtype is kept */
-#define TREERING_CAST_ANY 2  /* as C conversions; out of range for integers saturates, NaN becomes 0 */
+#define TREERING_CAST_ANY \
+  2 /* as C conversions; out of range for integers saturates, NaN becomes 0 */
 
 /* One read: a leaf, or a box of it, into the caller's memory. */
 typedef struct treering_read {
   uint64_t node;
-  const uint64_t *origin; /* rank elements; NULL: 0 */
-  const uint64_t *extent; /* rank elements; NULL: the whole array */
-  void *dst;
+  const uint64_t* origin; /* rank elements; NULL: 0 */
+  const uint64_t* extent; /* rank elements; NULL: the whole array */
+  void* dst;
   uint64_t dst_size;      /* bytes there, checked against what is written */
-  const int64_t *strides; /* bytes, for the box's axes; NULL: C order without gaps */
+  const int64_t* strides; /* bytes, for the box's axes; NULL: C order without gaps */
   uint32_t dtype;         /* 0: as stored; another one needs `cast` */
   int32_t cast;           /* TREERING_CAST_* */
   uint32_t one_per_byte;  /* 1: 2- and 4-bit elements take a byte each (needed for strides) */
@@ -720,84 +740,86 @@ typedef struct treering_read_options {
   uint32_t struct_size;
   uint32_t threads; /* 0: on the calling thread. n: up to n more */
   treering_progress progress;
-  void *user;
+  void* user;
 } treering_read_options;
 
 /* Carries out `count` reads; every byte is verified before it is used. On failure the contents of
- * the destinations are undefined, and the error names the leaf. MISMATCH_DTYPE, MISMATCH_SHAPE (a box outside),
- * CORRUPT_*, UNSUPPORTED_*, NOT_FOUND_FILE. @since 0.1 */
-treering_status treering_checkpoint_read(const treering_checkpoint *checkpoint,
-                                         const treering_read *reads, uint64_t element_size,
-                                         uint64_t count, const treering_read_options *options,
-                                         treering_error *error);
+ * the destinations are undefined, and the error names the leaf. MISMATCH_DTYPE, MISMATCH_SHAPE (a
+ * box outside), CORRUPT_*, UNSUPPORTED_*, NOT_FOUND_FILE. @since 0.1 */
+treering_status treering_checkpoint_read(const treering_checkpoint* checkpoint,
+                                         const treering_read* reads, uint64_t element_size,
+                                         uint64_t count, const treering_read_options* options,
+                                         treering_error* error);
 
 /* The bytes of a leaf, or of a box of it, where they lie: no copy, verified now. The box's bytes
- * are in C order without gaps, 2- and 4-bit elements packed. origin and extent NULL: whole. UNSUPPORTED_NO_VIEW where
- * the file is not mapped or in memory, or the bytes are compressed or not adjacent. @since 0.1 */
-treering_status treering_checkpoint_view(treering_blob **out,
-                                         const treering_checkpoint *checkpoint, uint64_t node,
-                                         const uint64_t *origin, const uint64_t *extent,
-                                         treering_error *error);
+ * are in C order without gaps, 2- and 4-bit elements packed. origin and extent NULL: whole.
+ * UNSUPPORTED_NO_VIEW where the file is not mapped or in memory, or the bytes are compressed or not
+ * adjacent. @since 0.1 */
+treering_status treering_checkpoint_view(treering_blob** out, const treering_checkpoint* checkpoint,
+                                         uint64_t node, const uint64_t* origin,
+                                         const uint64_t* extent, treering_error* error);
 
 typedef struct treering_load_options {
   uint32_t struct_size;
-  uint32_t abstract; /* 1: metadata only, no data are read */
-  uint32_t views;    /* 1: leaves are views where they exist, else copies */
-  uint32_t threads;  /* as treering_read_options */
-  const treering_filter *filter; /* NULL: everything. Only what it selects is read */
+  uint32_t abstract;             /* 1: metadata only, no data are read */
+  uint32_t views;                /* 1: leaves are views where they exist, else copies */
+  uint32_t threads;              /* as treering_read_options */
+  const treering_filter* filter; /* NULL: everything. Only what it selects is read */
   treering_progress progress;
-  void *user;
+  void* user;
 } treering_load_options;
 
-/* A whole item as a tree, data in new memory. JSON and blob items are a tree of one leaf. @since 0.1 */
-treering_status treering_checkpoint_load(treering_tree **out,
-                                         const treering_checkpoint *checkpoint, const char *item,
-                                         uint64_t item_size, const treering_load_options *options,
-                                         treering_error *error);
+/* A whole item as a tree, data in new memory. JSON and blob items are a tree of one leaf. @since
+ * 0.1 */
+treering_status treering_checkpoint_load(treering_tree** out, const treering_checkpoint* checkpoint,
+                                         const char* item, uint64_t item_size,
+                                         const treering_load_options* options,
+                                         treering_error* error);
 
 /* Where the checkpoint's name of a subtree or leaf differs from the target's. */
 typedef struct treering_rename {
-  const char *target; /* display path in the target */
+  const char* target; /* display path in the target */
   uint64_t target_size;
-  const char *stored; /* display path in the checkpoint */
+  const char* stored; /* display path in the checkpoint */
   uint64_t stored_size;
 } treering_rename;
 
 typedef struct treering_restore_options {
   uint32_t struct_size;
-  int32_t cast;                /* TREERING_CAST_* */
-  uint32_t allow_missing;      /* 1: leaves not in the checkpoint keep the target's value */
-  uint32_t allow_unexpected;   /* 1: leaves not in the target are ignored */
-  uint32_t pad_or_truncate;    /* 1: another shape of the same rank is cut or padded with zeros at the end */
-  uint32_t ignore_kinds;       /* 1: containers may differ in kind as long as the paths agree */
+  int32_t cast;              /* TREERING_CAST_* */
+  uint32_t allow_missing;    /* 1: leaves not in the checkpoint keep the target's value */
+  uint32_t allow_unexpected; /* 1: leaves not in the target are ignored */
+  uint32_t pad_or_truncate;  /* 1: another shape of the same rank is cut or padded with zeros at the
+                                end */
+  uint32_t ignore_kinds;     /* 1: containers may differ in kind as long as the paths agree */
   uint32_t threads;
-  uint32_t reserved;           /* zero */
-  const treering_filter *filter; /* on the target; leaves not selected are left alone */
-  const treering_rename *renames;
-  uint64_t rename_size;        /* sizeof(treering_rename) */
+  uint32_t reserved;             /* zero */
+  const treering_filter* filter; /* on the target; leaves not selected are left alone */
+  const treering_rename* renames;
+  uint64_t rename_size; /* sizeof(treering_rename) */
   uint64_t rename_count;
   treering_progress progress;
-  void *user;
+  void* user;
 } treering_restore_options;
 
 /* Restores an item into the shape of `target` (usually abstract). *out: the target's tree with the
  * stored values, in the leaves' `destination` where given, else in new memory. *out_report (may be
- * NULL) says what was done; on MISMATCH_* it is filled as well, with all that is missing, unexpected and different:
- * the one failure besides OUTCOME_UNKNOWN that fills an output. No data are read in that case. @since 0.1 */
-treering_status treering_checkpoint_restore(treering_tree **out, treering_report **out_report,
-                                            const treering_checkpoint *checkpoint,
-                                            const char *item, uint64_t item_size,
-                                            const treering_tree *target,
-                                            const treering_restore_options *options,
-                                            treering_error *error);
+ * NULL) says what was done; on MISMATCH_* it is filled as well, with all that is missing,
+ * unexpected and different: the one failure besides OUTCOME_UNKNOWN that fills an output. No data
+ * are read in that case. @since 0.1 */
+treering_status treering_checkpoint_restore(treering_tree** out, treering_report** out_report,
+                                            const treering_checkpoint* checkpoint, const char* item,
+                                            uint64_t item_size, const treering_tree* target,
+                                            const treering_restore_options* options,
+                                            treering_error* error);
 
-/* Checks everything: every byte, every record, order, overlaps, totals, padding. OK: the container is
- * intact and the report empty. Else the worst finding's status, and *out_report names each damaged leaf:
- * it is filled on CORRUPT_*, UNSUPPORTED_* and NOT_FOUND_FILE too. @since 0.1 */
-treering_status treering_checkpoint_verify(treering_report **out_report,
-                                           const treering_checkpoint *checkpoint,
-                                           const treering_read_options *options,
-                                           treering_error *error);
+/* Checks everything: every byte, every record, order, overlaps, totals, padding. OK: the container
+ * is intact and the report empty. Else the worst finding's status, and *out_report names each
+ * damaged leaf: it is filled on CORRUPT_*, UNSUPPORTED_* and NOT_FOUND_FILE too. @since 0.1 */
+treering_status treering_checkpoint_verify(treering_report** out_report,
+                                           const treering_checkpoint* checkpoint,
+                                           const treering_read_options* options,
+                                           treering_error* error);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blobs, lent memory, and the making of handles.
 //
-// A blob is a span and whatever keeps it alive: a mapping, a tree's buffer, new memory. Its count is atomic, and the last
-// free on any thread lets go of the owner. Lent memory is an owner too: its destructor is the caller's release callback,
-// which therefore runs exactly once, whoever is last.
+// A blob is a span and whatever keeps it alive: a mapping, a tree's buffer, new memory. Its count
+// is atomic, and the last free on any thread lets go of the owner. Lent memory is an owner too: its
+// destructor is the caller's release callback, which therefore runs exactly once, whoever is last.
 #include <new>
 
 #include "capi/guard.h"
@@ -76,7 +76,9 @@ const void* treering_blob_data(const treering_blob* blob) {
   return blob == nullptr ? "" : static_cast<const void*>(blob->bytes.data);
 }
 
-uint64_t treering_blob_size(const treering_blob* blob) { return blob == nullptr ? 0 : blob->bytes.size; }
+uint64_t treering_blob_size(const treering_blob* blob) {
+  return blob == nullptr ? 0 : blob->bytes.size;
+}
 
 treering_blob* treering_blob_retain(const treering_blob* blob) {
   if (blob == nullptr) return nullptr;

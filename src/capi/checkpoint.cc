@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening and describing containers through the C ABI.
 //
-// A source's release callback is owned by the ReadableFile made over it, and memory's by its region: both run when the last
-// checkpoint or view that needs the bytes has gone, also when opening fails. Node descriptions point into the index; only shapes
-// and attributes, which the index holds in another form, come in a scratch blob of the call.
+// A source's release callback is owned by the ReadableFile made over it, and memory's by its
+// region: both run when the last checkpoint or view that needs the bytes has gone, also when
+// opening fails. Node descriptions point into the index; only shapes and attributes, which the
+// index holds in another form, come in a scratch blob of the call.
 #include <treering/treering.h>
 
 #include <cstring>
@@ -57,7 +58,8 @@ container::Resolve CallbackResolve(treering_resolve resolve, void* user) {
     treering_source source = {};
     source.struct_size = sizeof(source);
     if (resolve(user, folder.data(), folder.size(), name.data(), name.size(), size, &source) != 0) {
-      return Status(base::Code::kNotFoundFile, "the resolve callback has no file '" + std::string(name) +
+      return Status(base::Code::kNotFoundFile, "the resolve callback has no file '" +
+                                                   std::string(name) +
                                                    "'; make it available and open again");
     }
     tree::Owner owner;
@@ -146,7 +148,8 @@ class Describer {
     d.shape_at = shapes_.size();
     shapes_.insert(shapes_.end(), info.shape.begin(), info.shape.begin() + info.value.rank);
     d.attributes_at = attributes_.size();
-    TR_ASSIGN_OR_RETURN(const std::vector<tree::Attribute> attributes, container_.Attributes(info.value));
+    TR_ASSIGN_OR_RETURN(const std::vector<tree::Attribute> attributes,
+                        container_.Attributes(info.value));
     for (const tree::Attribute& a : attributes) {
       attributes_.push_back({a.id, a.flags, a.value.data(), a.value.size()});
     }
@@ -168,7 +171,8 @@ class Describer {
     for (uint64_t i = 0; i < described_.size(); ++i) {
       Described& d = described_[i];
       if (d.node.rank != 0) d.node.shape = scratch->shapes.data() + d.shape_at;
-      if (d.node.attribute_count != 0) d.node.attributes = scratch->attributes.data() + d.attributes_at;
+      if (d.node.attribute_count != 0)
+        d.node.attributes = scratch->attributes.data() + d.attributes_at;
       out.Put(i, d.node);
     }
     return blob;
@@ -184,15 +188,17 @@ class Describer {
 Status RequireId(const Container& container, uint64_t id) {
   const uint64_t count = container.index().count(format::kNodes);
   if (id < count) return {};
-  return Status(base::Code::kNotFoundPath, container.name() + ": there is no node " + std::to_string(id) +
-                                               "; ids go from 0 to " + std::to_string(count - 1));
+  return Status(base::Code::kNotFoundPath, container.name() + ": there is no node " +
+                                               std::to_string(id) + "; ids go from 0 to " +
+                                               std::to_string(count - 1));
 }
 
 Status ListItems(const Container& container, uint64_t first, const OutputArray<treering_item>& out,
                  uint64_t capacity, uint64_t* out_count) {
   const uint32_t total = container.index().count(format::kItems);
   for (uint64_t i = first; i < total && i - first < capacity; ++i) {
-    TR_ASSIGN_OR_RETURN(const format::ItemRecord item, container.index().Item(static_cast<uint32_t>(i)));
+    TR_ASSIGN_OR_RETURN(const format::ItemRecord item,
+                        container.index().Item(static_cast<uint32_t>(i)));
     TR_ASSIGN_OR_RETURN(const std::string_view name, container.ItemName(item));
     out.Put(i - first, {name.data(), name.size(), static_cast<int32_t>(item.kind), 0, item.root});
     *out_count = i - first + 1;
@@ -209,8 +215,9 @@ namespace capi = treering::capi;
 
 extern "C" {
 
-treering_status treering_checkpoint_open(treering_checkpoint** out, const char* path, uint64_t path_size,
-                                         const treering_open_options* options, treering_error* error) {
+treering_status treering_checkpoint_open(treering_checkpoint** out, const char* path,
+                                         uint64_t path_size, const treering_open_options* options,
+                                         treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -224,9 +231,10 @@ treering_status treering_checkpoint_open(treering_checkpoint** out, const char* 
   });
 }
 
-treering_status treering_checkpoint_open_memory(treering_checkpoint** out, const void* data, uint64_t size,
-                                                treering_release release, void* user,
-                                                const treering_open_options* options, treering_error* error) {
+treering_status treering_checkpoint_open_memory(treering_checkpoint** out, const void* data,
+                                                uint64_t size, treering_release release, void* user,
+                                                const treering_open_options* options,
+                                                treering_error* error) {
   return Guard(error, [&]() -> Status {
     const treering_lend lend = {sizeof(lend), 0, release, user};
     treering::tree::Owner owner;
@@ -237,13 +245,17 @@ treering_status treering_checkpoint_open_memory(treering_checkpoint** out, const
     treering::container::OpenOptions in;
     TR_RETURN_IF_ERROR(capi::ImportOpenOptions(options, &in));
     in.map = true;
-    auto region = std::make_shared<capi::LentRegion>(treering::base::ByteSpan(data, size), std::move(owner));
-    return capi::OpenFile(out, treering::storage::OpenRegion(std::move(region), "memory"), std::move(in));
+    auto region =
+        std::make_shared<capi::LentRegion>(treering::base::ByteSpan(data, size), std::move(owner));
+    return capi::OpenFile(out, treering::storage::OpenRegion(std::move(region), "memory"),
+                          std::move(in));
   });
 }
 
-treering_status treering_checkpoint_open_source(treering_checkpoint** out, const treering_source* source,
-                                                const treering_open_options* options, treering_error* error) {
+treering_status treering_checkpoint_open_source(treering_checkpoint** out,
+                                                const treering_source* source,
+                                                const treering_open_options* options,
+                                                treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(source);
     treering_source from;
@@ -271,8 +283,9 @@ treering_status treering_checkpoint_info(treering_info* out, const treering_chec
 }
 
 treering_status treering_checkpoint_items(const treering_checkpoint* checkpoint, uint64_t first,
-                                          treering_item* out, uint64_t element_size, uint64_t capacity,
-                                          uint64_t* out_count, treering_error* error) {
+                                          treering_item* out, uint64_t element_size,
+                                          uint64_t capacity, uint64_t* out_count,
+                                          treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_count);
     *out_count = 0;
@@ -302,9 +315,11 @@ treering_status treering_checkpoint_find(uint64_t* out_id, const treering_checkp
   });
 }
 
-treering_status treering_checkpoint_find_keys(uint64_t* out_id, const treering_checkpoint* checkpoint,
-                                              const char* item, uint64_t item_size, const treering_key* keys,
-                                              uint64_t count, treering_error* error) {
+treering_status treering_checkpoint_find_keys(uint64_t* out_id,
+                                              const treering_checkpoint* checkpoint,
+                                              const char* item, uint64_t item_size,
+                                              const treering_key* keys, uint64_t count,
+                                              treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_id);
     *out_id = 0;
@@ -319,8 +334,9 @@ treering_status treering_checkpoint_find_keys(uint64_t* out_id, const treering_c
 }
 
 treering_status treering_checkpoint_nodes(const treering_checkpoint* checkpoint, uint64_t first,
-                                          treering_node* out, uint64_t element_size, uint64_t capacity,
-                                          uint64_t* out_count, treering_blob** scratch, treering_error* error) {
+                                          treering_node* out, uint64_t element_size,
+                                          uint64_t capacity, uint64_t* out_count,
+                                          treering_blob** scratch, treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_count);
     *out_count = 0;
@@ -332,7 +348,8 @@ treering_status treering_checkpoint_nodes(const treering_checkpoint* checkpoint,
     const uint64_t total = checkpoint->value->index().count(treering::format::kNodes);
     const uint64_t n = first >= total ? 0 : std::min<uint64_t>(capacity, total - first);
     capi::Describer describer(*checkpoint->value);
-    for (uint64_t i = 0; i < n; ++i) TR_RETURN_IF_ERROR(describer.Add(static_cast<uint32_t>(first + i)));
+    for (uint64_t i = 0; i < n; ++i)
+      TR_RETURN_IF_ERROR(describer.Add(static_cast<uint32_t>(first + i)));
     *scratch = describer.Deliver(array);
     *out_count = n;
     return {};
@@ -340,7 +357,8 @@ treering_status treering_checkpoint_nodes(const treering_checkpoint* checkpoint,
 }
 
 treering_status treering_checkpoint_children(const treering_checkpoint* checkpoint, uint64_t id,
-                                             uint64_t* out_first, uint64_t* out_count, treering_error* error) {
+                                             uint64_t* out_first, uint64_t* out_count,
+                                             treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_first);
     TR_REQUIRE(out_count);
@@ -355,8 +373,9 @@ treering_status treering_checkpoint_children(const treering_checkpoint* checkpoi
   });
 }
 
-treering_status treering_checkpoint_path(const treering_checkpoint* checkpoint, uint64_t id, char* out,
-                                         uint64_t capacity, uint64_t* out_size, treering_error* error) {
+treering_status treering_checkpoint_path(const treering_checkpoint* checkpoint, uint64_t id,
+                                         char* out, uint64_t capacity, uint64_t* out_size,
+                                         treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_size);
     *out_size = 0;

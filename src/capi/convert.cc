@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conversion of nodes between the C ABI and the tree room.
 //
-// A batch of 100,000 nodes crosses in one call: the conversion makes three flat vectors and no allocation per node.
-// What only the tree can judge (keys, shapes, sizes) is left to it; here only what has no form there is refused.
+// A batch of 100,000 nodes crosses in one call: the conversion makes three flat vectors and no
+// allocation per node. What only the tree can judge (keys, shapes, sizes) is left to it; here only
+// what has no form there is refused.
 #include "capi/convert.h"
 
 #include <string>
@@ -62,7 +63,8 @@ base::Status ImportKeys(const treering_key* keys, uint64_t count, std::vector<tr
   return {};
 }
 
-base::Status ImportedNodes::Import(const treering_node* nodes, uint64_t element_size, uint64_t count) {
+base::Status ImportedNodes::Import(const treering_node* nodes, uint64_t element_size,
+                                   uint64_t count) {
   const InputArray<treering_node> in(nodes, element_size, count);
   TR_RETURN_IF_ERROR(in.Check("nodes", kNodeFirstSize));
   TR_RETURN_IF_ERROR(Measure(in, count));
@@ -97,11 +99,14 @@ base::Status ImportedNodes::Convert(const treering_node& in, uint64_t position) 
   if ((in.data != nullptr) + (in.fill != nullptr) + (in.piece_count != 0) > 1) {
     return AtNode(position, "give one of data, fill and pieces, not several");
   }
-  if (in.kind < 0 || in.kind > 255) return AtNode(position, "kind " + std::to_string(in.kind) + " is not known");
-  if (in.dtype > 0xffff) return AtNode(position, "dtype " + std::to_string(in.dtype) + " is not known");
+  if (in.kind < 0 || in.kind > 255)
+    return AtNode(position, "kind " + std::to_string(in.kind) + " is not known");
+  if (in.dtype > 0xffff)
+    return AtNode(position, "dtype " + std::to_string(in.dtype) + " is not known");
   tree::Node node;
   node.kind = static_cast<tree::Kind>(in.kind);
-  TR_RETURN_IF_ERROR(ImportKey(in.key, &node.key).WithContext("nodes[" + std::to_string(position) + "]"));
+  TR_RETURN_IF_ERROR(
+      ImportKey(in.key, &node.key).WithContext("nodes[" + std::to_string(position) + "]"));
   node.dtype = tree::Dtype::FromNumber(in.dtype);
   node.rank = in.rank;
   node.shape = in.shape;
@@ -116,7 +121,8 @@ base::Status ImportedNodes::Convert(const treering_node& in, uint64_t position) 
   for (uint64_t i = 0; i < in.attribute_count; ++i) {
     const treering_attribute& a = in.attributes[i];
     std::string_view text;
-    TR_RETURN_IF_ERROR(ImportText(static_cast<const char*>(a.value), a.size, "attribute.value", &text));
+    TR_RETURN_IF_ERROR(
+        ImportText(static_cast<const char*>(a.value), a.size, "attribute.value", &text));
     attributes_.push_back({a.id, a.flags, text});
   }
   node.value.pieces = pieces_.data() + pieces_.size();

@@ -15,8 +15,8 @@ namespace treering::capi {
 // sizeof in version 0.1, below which a caller's element_size or struct_size is wrong.
 inline constexpr uint64_t kNodeFirstSize = sizeof(treering_node);
 
-// A caller's nodes as the tree room takes them. Attributes and pieces are kept in flat vectors here; what is
-// borrowed from the caller stays borrowed.
+// A caller's nodes as the tree room takes them. Attributes and pieces are kept in flat vectors
+// here; what is borrowed from the caller stays borrowed.
 class ImportedNodes {
  public:
   base::Status Import(const treering_node* nodes, uint64_t element_size, uint64_t count);

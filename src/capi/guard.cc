@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Filling the caller's treering_error.
 //
-// The struct lives with the caller and may be older (shorter) or newer (longer) than ours: only bytes within
-// its struct_size are written. A message that does not fit is cut at a whole code point, so that what is shown is valid
-// UTF-8. Nothing here allocates: this also runs when memory is gone.
+// The struct lives with the caller and may be older (shorter) or newer (longer) than ours: only
+// bytes within its struct_size are written. A message that does not fit is cut at a whole code
+// point, so that what is shown is valid UTF-8. Nothing here allocates: this also runs when memory
+// is gone.
 #include "capi/guard.h"
 
 #include <algorithm>

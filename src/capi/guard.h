@@ -17,7 +17,8 @@ namespace treering::capi {
 treering_status Answer(treering_error* error, base::Code code, int os_error, uint64_t offset,
                        std::string_view message) noexcept;
 
-// Runs body() and answers its Status; what the standard library throws becomes NO_MEMORY or INTERNAL.
+// Runs body() and answers its Status; what the standard library throws becomes NO_MEMORY or
+// INTERNAL.
 template <typename Body>
 treering_status Guard(treering_error* error, Body&& body) noexcept {
   constexpr uint64_t kNowhere = base::Status::kNoOffset;
@@ -44,7 +45,7 @@ inline base::Status NullArgument(const char* name) {
 }  // namespace treering::capi
 
 // Returns INVALID_ARGUMENT naming the parameter from the body of a Guard.
-#define TR_REQUIRE(pointer)                                                       \
-  do {                                                                            \
-    if ((pointer) == nullptr) return ::treering::capi::NullArgument(#pointer);    \
+#define TR_REQUIRE(pointer)                                                    \
+  do {                                                                         \
+    if ((pointer) == nullptr) return ::treering::capi::NullArgument(#pointer); \
   } while (0)

@@ -25,8 +25,8 @@ struct treering_blob {
   std::shared_ptr<const void> owner;
 };
 
-// The tree, and what C callers are shown of it that the tree does not hold in C's form. The caches are
-// filled under the mutex, so that const calls stay concurrent, and dropped by every change.
+// The tree, and what C callers are shown of it that the tree does not hold in C's form. The caches
+// are filled under the mutex, so that const calls stay concurrent, and dropped by every change.
 struct treering_tree {
   treering::tree::Tree value;
   mutable std::mutex mutex;
@@ -62,7 +62,8 @@ std::shared_ptr<void> AlignedBuffer(uint64_t size);
 treering_blob* NewBlob(base::ByteSpan bytes, std::shared_ptr<const void> owner);
 treering_tree* NewTree(tree::Tree value);
 treering_report* NewReport(tree::Report value);
-// Calls `release` when the last copy goes; null for no lend. The callback is guarded from the moment it is imported.
+// Calls `release` when the last copy goes; null for no lend. The callback is guarded from the
+// moment it is imported.
 base::Status ImportLend(const treering_lend* lend, tree::Owner* out);
 
 }  // namespace treering::capi

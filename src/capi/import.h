@@ -18,8 +18,9 @@ inline bool AllZero(const uint8_t* p, uint64_t n) {
   return std::all_of(p, p + n, [](uint8_t b) { return b == 0; });
 }
 
-// Takes over an options struct: NULL is all defaults; a shorter one of an older caller is filled up with zeros, a longer
-// one of a newer caller must have zeros where we know nothing. `first_size` is sizeof in version 0.1.
+// Takes over an options struct: NULL is all defaults; a shorter one of an older caller is filled up
+// with zeros, a longer one of a newer caller must have zeros where we know nothing. `first_size` is
+// sizeof in version 0.1.
 template <typename T>
 base::Status ImportStruct(const T* in, const char* name, uint64_t first_size, T* out) {
   std::memset(static_cast<void*>(out), 0, sizeof(T));
@@ -35,7 +36,8 @@ base::Status ImportStruct(const T* in, const char* name, uint64_t first_size, T*
       !AllZero(reinterpret_cast<const uint8_t*>(in) + sizeof(T), size - sizeof(T))) {
     return base::Status(base::Code::kUnsupported,
                         std::string(name) + " sets a field that this version (" +
-                            treering_version() + ") does not know; update treering or leave it zero");
+                            treering_version() +
+                            ") does not know; update treering or leave it zero");
   }
   return {};
 }
@@ -121,7 +123,8 @@ class OutputArray {
 };
 
 // Text as (pointer, length): NULL is empty if the length is 0 or TREERING_NUL.
-inline base::Status ImportText(const char* text, uint64_t size, const char* name, std::string_view* out) {
+inline base::Status ImportText(const char* text, uint64_t size, const char* name,
+                               std::string_view* out) {
   if (text == nullptr) {
     if (size != 0 && size != TREERING_NUL) return NullArgument(name);
     *out = {};

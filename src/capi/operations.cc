@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Filters, and functions from trees to trees, through the C ABI.
 //
-// A filter is an immutable shared object: composing filters shares the children, so that the caller may free them in any
-// order. A callback filter shows its caller a leaf in C's form, built on the stack for the call.
+// A filter is an immutable shared object: composing filters shares the children, so that the caller
+// may free them in any order. A callback filter shows its caller a leaf in C's form, built on the
+// stack for the call.
 #include <treering/treering.h>
 
 #include "capi/convert.h"
@@ -42,14 +43,15 @@ treering_node ShowLeaf(const tree::Node& leaf, std::vector<treering_attribute>* 
 FilterPtr CallbackFilter(const treering_filter_spec& spec) {
   const auto match = spec.match;
   void* const user = spec.user;
-  return Filter::Callback([match, user](const std::vector<tree::Key>& path, const tree::Node& leaf) {
-    std::vector<treering_key> keys;
-    keys.reserve(path.size());
-    for (const tree::Key& key : path) keys.push_back(ExportKey(key));
-    std::vector<treering_attribute> attributes;
-    const treering_node node = ShowLeaf(leaf, &attributes);
-    return match(user, keys.data(), keys.size(), &node) != 0;
-  });
+  return Filter::Callback(
+      [match, user](const std::vector<tree::Key>& path, const tree::Node& leaf) {
+        std::vector<treering_key> keys;
+        keys.reserve(path.size());
+        for (const tree::Key& key : path) keys.push_back(ExportKey(key));
+        std::vector<treering_attribute> attributes;
+        const treering_node node = ShowLeaf(leaf, &attributes);
+        return match(user, keys.data(), keys.size(), &node) != 0;
+      });
 }
 
 Result<std::vector<FilterPtr>> Children(const treering_filter_spec& spec) {
@@ -66,7 +68,8 @@ Result<FilterPtr> ContainsFilter(const treering_filter_spec& spec, std::string_v
   if (spec.substring != 0) return Filter::PathContainsText(std::string(text));
   tree::Key key;
   TR_RETURN_IF_ERROR(ImportKey(spec.key, &key));
-  if (key.kind == tree::KeyKind::kNone) return InvalidArgument("spec.key is not set; give a key, or set substring");
+  if (key.kind == tree::KeyKind::kNone)
+    return InvalidArgument("spec.key is not set; give a key, or set substring");
   return Filter::PathContains(key);
 }
 
@@ -75,22 +78,32 @@ Result<FilterPtr> MakeFilter(const treering_filter_spec& spec) {
   TR_RETURN_IF_ERROR(ImportText(spec.text, spec.text_size, "spec.text", &text));
   TR_ASSIGN_OR_RETURN(std::vector<FilterPtr> children, Children(spec));
   switch (spec.kind) {
-    case TREERING_FILTER_EVERYTHING: return Filter::Everything();
-    case TREERING_FILTER_NOTHING: return Filter::Nothing();
-    case TREERING_FILTER_TYPE: return Filter::OfType(std::string(text));
-    case TREERING_FILTER_TAG: return Filter::WithTag(std::string(text));
-    case TREERING_FILTER_PATH_CONTAINS: return ContainsFilter(spec, text);
-    case TREERING_FILTER_PATH_IN: return Filter::PathIn(text);
-    case TREERING_FILTER_GLOB: return Filter::MatchesGlob(text);
-    case TREERING_FILTER_ALL: return Filter::All(std::move(children));
-    case TREERING_FILTER_ANY: return Filter::Any(std::move(children));
+    case TREERING_FILTER_EVERYTHING:
+      return Filter::Everything();
+    case TREERING_FILTER_NOTHING:
+      return Filter::Nothing();
+    case TREERING_FILTER_TYPE:
+      return Filter::OfType(std::string(text));
+    case TREERING_FILTER_TAG:
+      return Filter::WithTag(std::string(text));
+    case TREERING_FILTER_PATH_CONTAINS:
+      return ContainsFilter(spec, text);
+    case TREERING_FILTER_PATH_IN:
+      return Filter::PathIn(text);
+    case TREERING_FILTER_GLOB:
+      return Filter::MatchesGlob(text);
+    case TREERING_FILTER_ALL:
+      return Filter::All(std::move(children));
+    case TREERING_FILTER_ANY:
+      return Filter::Any(std::move(children));
     case TREERING_FILTER_NOT:
       if (children.size() != 1) return InvalidArgument("FILTER_NOT takes exactly one child");
       return Filter::Not(children[0]);
     case TREERING_FILTER_CALLBACK:
       if (spec.match == nullptr) return NullArgument("spec.match");
       return CallbackFilter(spec);
-    default: return InvalidArgument("filter kind " + std::to_string(spec.kind) + " is not known");
+    default:
+      return InvalidArgument("filter kind " + std::to_string(spec.kind) + " is not known");
   }
 }
 
@@ -140,8 +153,8 @@ treering_status treering_tree_split(treering_tree** out, const treering_tree* tr
   });
 }
 
-treering_status treering_tree_merge(treering_tree** out, const treering_tree* const* trees, uint64_t count,
-                                    treering_error* error) {
+treering_status treering_tree_merge(treering_tree** out, const treering_tree* const* trees,
+                                    uint64_t count, treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -157,7 +170,8 @@ treering_status treering_tree_merge(treering_tree** out, const treering_tree* co
   });
 }
 
-treering_status treering_tree_update(treering_tree* tree, const treering_tree* with, treering_error* error) {
+treering_status treering_tree_update(treering_tree* tree, const treering_tree* with,
+                                     treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(tree);
     TR_REQUIRE(with);
@@ -166,8 +180,10 @@ treering_status treering_tree_update(treering_tree* tree, const treering_tree* w
   });
 }
 
-treering_status treering_tree_compare(treering_report** out, const treering_tree* a, const treering_tree* b,
-                                      const treering_compare_options* options, treering_error* error) {
+treering_status treering_tree_compare(treering_report** out, const treering_tree* a,
+                                      const treering_tree* b,
+                                      const treering_compare_options* options,
+                                      treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -186,8 +202,9 @@ uint64_t treering_report_count(const treering_report* report) {
   return report == nullptr ? 0 : report->value.findings().size();
 }
 
-treering_status treering_report_findings(const treering_report* report, uint64_t first, treering_finding* out,
-                                         uint64_t element_size, uint64_t capacity, uint64_t* out_count,
+treering_status treering_report_findings(const treering_report* report, uint64_t first,
+                                         treering_finding* out, uint64_t element_size,
+                                         uint64_t capacity, uint64_t* out_count,
                                          treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_count);
@@ -199,9 +216,9 @@ treering_status treering_report_findings(const treering_report* report, uint64_t
     for (uint64_t i = first; i < findings.size() && i - first < capacity; ++i) {
       const treering::tree::Finding& f = findings[i];
       array.Put(i - first,
-                {static_cast<int32_t>(f.kind), static_cast<treering_status>(f.code), f.path.data(), f.path.size(),
-                 f.expected.data(), f.expected.size(), f.found.data(), f.found.size(), f.nearest.data(),
-                 f.nearest.size(), f.offset});
+                {static_cast<int32_t>(f.kind), static_cast<treering_status>(f.code), f.path.data(),
+                 f.path.size(), f.expected.data(), f.expected.size(), f.found.data(),
+                 f.found.size(), f.nearest.data(), f.nearest.size(), f.offset});
       *out_count = i - first + 1;
     }
     return {};

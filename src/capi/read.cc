@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading data through the C ABI: boxes, views, whole items, restoring into a target, verifying.
 //
-// Requests and options are converted in one pass; what they mean, and every check of the file, is container/'s. A report is the
-// one output that a failure may fill, where the header says so.
+// Requests and options are converted in one pass; what they mean, and every check of the file, is
+// container/'s. A report is the one output that a failure may fill, where the header says so.
 #include <treering/treering.h>
 
 #include "capi/convert.h"
@@ -42,12 +42,13 @@ Status ImportCast(int32_t cast, tree::Cast* out) {
 Status RequireId(const Container& container, uint64_t id) {
   const uint64_t count = container.index().count(format::kNodes);
   if (id < count) return {};
-  return Status(base::Code::kNotFoundPath, container.name() + ": there is no node " + std::to_string(id));
+  return Status(base::Code::kNotFoundPath,
+                container.name() + ": there is no node " + std::to_string(id));
 }
 
 // The box that origin and extent mean; the shape is asked only where one of them is left out.
-Status ImportBox(const Container& container, uint32_t node, const uint64_t* origin, const uint64_t* extent,
-                 tree::Box* out) {
+Status ImportBox(const Container& container, uint32_t node, const uint64_t* origin,
+                 const uint64_t* extent, tree::Box* out) {
   TR_ASSIGN_OR_RETURN(const container::NodeInfo info, container.Node(node));
   const bool array = info.value.kind == TREERING_ARRAY || info.value.kind == TREERING_PRNG_KEY;
   out->rank = array ? info.value.rank : 1;
@@ -61,15 +62,18 @@ Status ImportBox(const Container& container, uint32_t node, const uint64_t* orig
   return {};
 }
 
-Status ImportRead(const Container& container, const treering_read& in, container::ReadRequest* out) {
+Status ImportRead(const Container& container, const treering_read& in,
+                  container::ReadRequest* out) {
   TR_RETURN_IF_ERROR(RequireId(container, in.node));
   out->node = static_cast<uint32_t>(in.node);
   out->whole = in.origin == nullptr && in.extent == nullptr;
-  if (!out->whole) TR_RETURN_IF_ERROR(ImportBox(container, out->node, in.origin, in.extent, &out->box));
+  if (!out->whole)
+    TR_RETURN_IF_ERROR(ImportBox(container, out->node, in.origin, in.extent, &out->box));
   out->dst = in.dst;
   out->dst_size = in.dst_size;
   out->strides = in.strides;
-  if (in.dtype > 0xffff) return InvalidArgument("dtype " + std::to_string(in.dtype) + " is not known");
+  if (in.dtype > 0xffff)
+    return InvalidArgument("dtype " + std::to_string(in.dtype) + " is not known");
   out->dtype = tree::Dtype::FromNumber(in.dtype);
   out->one_per_byte = in.one_per_byte != 0;
   return ImportCast(in.cast, &out->cast);
@@ -102,7 +106,8 @@ Status ImportRenames(const treering_restore_options& in, std::vector<container::
   return {};
 }
 
-Status ImportRestoreOptions(const treering_restore_options* options, container::RestoreOptions* out) {
+Status ImportRestoreOptions(const treering_restore_options* options,
+                            container::RestoreOptions* out) {
   treering_restore_options in;
   TR_RETURN_IF_ERROR(ImportStruct(options, "options", sizeof(in), &in));
   TR_RETURN_IF_ERROR(ImportCast(in.cast, &out->cast));
@@ -125,9 +130,10 @@ namespace capi = treering::capi;
 
 extern "C" {
 
-treering_status treering_checkpoint_read(const treering_checkpoint* checkpoint, const treering_read* reads,
-                                         uint64_t element_size, uint64_t count,
-                                         const treering_read_options* options, treering_error* error) {
+treering_status treering_checkpoint_read(const treering_checkpoint* checkpoint,
+                                         const treering_read* reads, uint64_t element_size,
+                                         uint64_t count, const treering_read_options* options,
+                                         treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(checkpoint);
     const capi::InputArray<treering_read> in(reads, element_size, count);
@@ -139,8 +145,8 @@ treering_status treering_checkpoint_read(const treering_checkpoint* checkpoint, 
 }
 
 treering_status treering_checkpoint_view(treering_blob** out, const treering_checkpoint* checkpoint,
-                                         uint64_t node, const uint64_t* origin, const uint64_t* extent,
-                                         treering_error* error) {
+                                         uint64_t node, const uint64_t* origin,
+                                         const uint64_t* extent, treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -159,7 +165,8 @@ treering_status treering_checkpoint_view(treering_blob** out, const treering_che
 
 treering_status treering_checkpoint_load(treering_tree** out, const treering_checkpoint* checkpoint,
                                          const char* item, uint64_t item_size,
-                                         const treering_load_options* options, treering_error* error) {
+                                         const treering_load_options* options,
+                                         treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -183,7 +190,8 @@ treering_status treering_checkpoint_load(treering_tree** out, const treering_che
 treering_status treering_checkpoint_restore(treering_tree** out, treering_report** out_report,
                                             const treering_checkpoint* checkpoint, const char* item,
                                             uint64_t item_size, const treering_tree* target,
-                                            const treering_restore_options* options, treering_error* error) {
+                                            const treering_restore_options* options,
+                                            treering_error* error) {
   return Guard(error, [&]() -> Status {
     if (out_report != nullptr) *out_report = nullptr;
     TR_REQUIRE(out);
@@ -195,18 +203,22 @@ treering_status treering_checkpoint_restore(treering_tree** out, treering_report
     treering::container::RestoreOptions restore;
     TR_RETURN_IF_ERROR(capi::ImportRestoreOptions(options, &restore));
     treering::tree::Report report;
-    auto restored = treering::container::Restore(*checkpoint->value, name, target->value, restore, &report);
+    auto restored =
+        treering::container::Restore(*checkpoint->value, name, target->value, restore, &report);
     const bool mismatch = treering::base::ClassOf(restored.status().code()) == TREERING_MISMATCH;
     std::unique_ptr<treering_tree> tree;
     if (restored.ok()) tree.reset(capi::NewTree(std::move(restored.value())));
-    if (out_report != nullptr && (restored.ok() || mismatch)) *out_report = capi::NewReport(std::move(report));
+    if (out_report != nullptr && (restored.ok() || mismatch))
+      *out_report = capi::NewReport(std::move(report));
     *out = tree.release();
     return restored.status();
   });
 }
 
-treering_status treering_checkpoint_verify(treering_report** out_report, const treering_checkpoint* checkpoint,
-                                           const treering_read_options* options, treering_error* error) {
+treering_status treering_checkpoint_verify(treering_report** out_report,
+                                           const treering_checkpoint* checkpoint,
+                                           const treering_read_options* options,
+                                           treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_report);
     *out_report = nullptr;

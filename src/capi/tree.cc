@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trees through the C ABI: build, change, look up, hand out.
 //
-// Everything that knows trees is in tree/; this file checks pointers, converts, and keeps the caches of what C callers are
-// shown. Changing calls drop the caches before they return, whether they succeeded or not.
+// Everything that knows trees is in tree/; this file checks pointers, converts, and keeps the
+// caches of what C callers are shown. Changing calls drop the caches before they return, whether
+// they succeeded or not.
 #include <treering/treering.h>
 
 #include <cstring>
@@ -42,7 +43,8 @@ const std::vector<NodeId>& Preorder(const treering_tree& tree) {
 // Skips `first` answers of a listing, keeps up to `capacity`, counts what was kept.
 class IdList {
  public:
-  IdList(uint64_t first, uint64_t* out, uint64_t capacity) : skip_(first), out_(out), capacity_(capacity) {}
+  IdList(uint64_t first, uint64_t* out, uint64_t capacity)
+      : skip_(first), out_(out), capacity_(capacity) {}
   bool full() const { return count_ == capacity_; }
   void Add(NodeId id) {
     if (skip_ != 0) {
@@ -87,7 +89,8 @@ treering_status treering_tree_create(treering_tree** out, treering_error* error)
 
 void treering_tree_free(treering_tree* tree) { delete tree; }
 
-treering_status treering_tree_copy(treering_tree** out, const treering_tree* tree, treering_error* error) {
+treering_status treering_tree_copy(treering_tree** out, const treering_tree* tree,
+                                   treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -98,8 +101,9 @@ treering_status treering_tree_copy(treering_tree** out, const treering_tree* tre
 }
 
 treering_status treering_tree_append(uint64_t* out_first, treering_tree* tree, uint64_t parent,
-                                     const treering_node* nodes, uint64_t element_size, uint64_t count,
-                                     const treering_lend* lend, treering_error* error) {
+                                     const treering_node* nodes, uint64_t element_size,
+                                     uint64_t count, const treering_lend* lend,
+                                     treering_error* error) {
   return Guard(error, [&]() -> Status {
     treering::tree::Owner owner;
     TR_RETURN_IF_ERROR(treering::capi::ImportLend(lend, &owner));
@@ -110,13 +114,15 @@ treering_status treering_tree_append(uint64_t* out_first, treering_tree* tree, u
     tree->Changed();
     treering::capi::ImportedNodes in;
     TR_RETURN_IF_ERROR(in.Import(nodes, element_size, count));
-    TR_ASSIGN_OR_RETURN(*out_first, tree->value.Append(parent, in.nodes().data(), count, std::move(owner)));
+    TR_ASSIGN_OR_RETURN(*out_first,
+                        tree->value.Append(parent, in.nodes().data(), count, std::move(owner)));
     return {};
   });
 }
 
 treering_status treering_tree_set(treering_tree* tree, uint64_t id, const treering_node* node,
-                                  uint64_t element_size, const treering_lend* lend, treering_error* error) {
+                                  uint64_t element_size, const treering_lend* lend,
+                                  treering_error* error) {
   return Guard(error, [&]() -> Status {
     treering::tree::Owner owner;
     TR_RETURN_IF_ERROR(treering::capi::ImportLend(lend, &owner));
@@ -161,14 +167,15 @@ treering_status treering_tree_nodes(const treering_tree* tree, uint64_t first, t
     const auto& order = treering::capi::Preorder(*tree);
     if (first >= order.size()) return {};
     const uint64_t n = std::min<uint64_t>(capacity, order.size() - first);
-    for (uint64_t i = 0; i < n; ++i) array.Put(i, treering::capi::ExportNode(*tree, order[first + i]));
+    for (uint64_t i = 0; i < n; ++i)
+      array.Put(i, treering::capi::ExportNode(*tree, order[first + i]));
     *out_count = n;
     return {};
   });
 }
 
-treering_status treering_tree_node(treering_node* out, uint64_t element_size, const treering_tree* tree,
-                                   uint64_t id, treering_error* error) {
+treering_status treering_tree_node(treering_node* out, uint64_t element_size,
+                                   const treering_tree* tree, uint64_t id, treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     const treering::capi::OutputArray<treering_node> array(out, element_size, 1);
@@ -181,8 +188,9 @@ treering_status treering_tree_node(treering_node* out, uint64_t element_size, co
   });
 }
 
-treering_status treering_tree_children(const treering_tree* tree, uint64_t id, uint64_t first, uint64_t* out,
-                                       uint64_t capacity, uint64_t* out_count, treering_error* error) {
+treering_status treering_tree_children(const treering_tree* tree, uint64_t id, uint64_t first,
+                                       uint64_t* out, uint64_t capacity, uint64_t* out_count,
+                                       treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_count);
     *out_count = 0;
@@ -190,7 +198,8 @@ treering_status treering_tree_children(const treering_tree* tree, uint64_t id, u
     if (capacity != 0) TR_REQUIRE(out);
     TR_RETURN_IF_ERROR(treering::capi::RequireNode(tree, id));
     treering::capi::IdList list(first, out, capacity);
-    for (uint64_t child = tree->value.first_child(id); child != treering::tree::kNoNode && !list.full();
+    for (uint64_t child = tree->value.first_child(id);
+         child != treering::tree::kNoNode && !list.full();
          child = tree->value.next_sibling(child)) {
       list.Add(child);
     }
@@ -212,8 +221,9 @@ treering_status treering_tree_find(uint64_t* out_id, const treering_tree* tree, 
   });
 }
 
-treering_status treering_tree_find_keys(uint64_t* out_id, const treering_tree* tree, const treering_key* keys,
-                                        uint64_t count, treering_error* error) {
+treering_status treering_tree_find_keys(uint64_t* out_id, const treering_tree* tree,
+                                        const treering_key* keys, uint64_t count,
+                                        treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_id);
     *out_id = 0;
@@ -225,8 +235,8 @@ treering_status treering_tree_find_keys(uint64_t* out_id, const treering_tree* t
   });
 }
 
-treering_status treering_tree_path(const treering_tree* tree, uint64_t id, char* out, uint64_t capacity,
-                                   uint64_t* out_size, treering_error* error) {
+treering_status treering_tree_path(const treering_tree* tree, uint64_t id, char* out,
+                                   uint64_t capacity, uint64_t* out_size, treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_size);
     *out_size = 0;
@@ -237,7 +247,8 @@ treering_status treering_tree_path(const treering_tree* tree, uint64_t id, char*
 }
 
 treering_status treering_tree_path_keys(const treering_tree* tree, uint64_t id, treering_key* out,
-                                        uint64_t capacity, uint64_t* out_count, treering_error* error) {
+                                        uint64_t capacity, uint64_t* out_count,
+                                        treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_count);
     *out_count = 0;
@@ -253,9 +264,9 @@ treering_status treering_tree_path_keys(const treering_tree* tree, uint64_t id, 
   });
 }
 
-treering_status treering_tree_glob(const treering_tree* tree, const char* pattern, uint64_t pattern_size,
-                                   uint64_t first, uint64_t* out, uint64_t capacity, uint64_t* out_count,
-                                   treering_error* error) {
+treering_status treering_tree_glob(const treering_tree* tree, const char* pattern,
+                                   uint64_t pattern_size, uint64_t first, uint64_t* out,
+                                   uint64_t capacity, uint64_t* out_count, treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out_count);
     *out_count = 0;
@@ -282,10 +293,12 @@ treering_status treering_tree_data(treering_blob** out, const treering_tree* tre
     TR_REQUIRE(tree);
     TR_RETURN_IF_ERROR(treering::capi::RequireNode(tree, id));
     const treering::tree::Node node = tree->value.Get(id);
-    if (treering::tree::IsContainer(node.kind) || node.value.form != treering::tree::ValueForm::kData) {
+    if (treering::tree::IsContainer(node.kind) ||
+        node.value.form != treering::tree::ValueForm::kData) {
       return Status(treering::base::Code::kWrongState,
-                    "'" + tree->value.Path(id) + "' has no data of its own in memory; it is a container, abstract, or "
-                    "given by callback or pieces");
+                    "'" + tree->value.Path(id) +
+                        "' has no data of its own in memory; it is a container, abstract, or "
+                        "given by callback or pieces");
     }
     if (node.value.strides == nullptr && !node.value.one_per_byte) {
       *out = treering::capi::NewBlob({node.value.data, node.value.size}, tree->value.owner(id));
@@ -298,7 +311,8 @@ treering_status treering_tree_data(treering_blob** out, const treering_tree* tre
   });
 }
 
-treering_status treering_tree_abstract(treering_tree** out, const treering_tree* tree, treering_error* error) {
+treering_status treering_tree_abstract(treering_tree** out, const treering_tree* tree,
+                                       treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;

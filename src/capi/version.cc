@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Version, names of statuses and dtypes, and the proof that the ABI's numbers are the rooms'.
 //
-// The public header is seen by this room alone, so the lower rooms have enumerations of their own. They must agree number by
-// number; the assertions below are where a drift becomes a compile error.
+// The public header is seen by this room alone, so the lower rooms have enumerations of their own.
+// They must agree number by number; the assertions below are where a drift becomes a compile error.
 #include <treering/treering.h>
 
 #include "base/status.h"
@@ -25,7 +25,8 @@ struct StatusName {
   const char* name;
 };
 
-#define TR_STATUS(code, name) {Code::code, TREERING_##name, #name}
+#define TR_STATUS(code, name) \
+  { Code::code, TREERING_##name, #name }
 constexpr StatusName kStatusNames[] = {
     TR_STATUS(kOk, OK),
     TR_STATUS(kInvalidArgument, INVALID_ARGUMENT),
@@ -83,10 +84,14 @@ constexpr bool Same(E ours, int32_t theirs) {
   return static_cast<int32_t>(ours) == theirs;
 }
 static_assert(Same(tree::Kind::kDict, TREERING_DICT) && Same(tree::Kind::kNone, TREERING_NONE));
-static_assert(Same(tree::Kind::kArray, TREERING_ARRAY) && Same(tree::Kind::kPrngKey, TREERING_PRNG_KEY));
-static_assert(Same(tree::Kind::kAlias, TREERING_ALIAS) && Same(tree::Kind::kPlaceholder, TREERING_PLACEHOLDER));
-static_assert(Same(tree::KeyKind::kNone, TREERING_KEY_NONE) && Same(tree::KeyKind::kBigInt, TREERING_KEY_BIGINT));
-static_assert(tree::kVariableType == TREERING_ATTR_VARIABLE_TYPE && tree::kTypeName == TREERING_ATTR_TYPE_NAME);
+static_assert(Same(tree::Kind::kArray, TREERING_ARRAY) &&
+              Same(tree::Kind::kPrngKey, TREERING_PRNG_KEY));
+static_assert(Same(tree::Kind::kAlias, TREERING_ALIAS) &&
+              Same(tree::Kind::kPlaceholder, TREERING_PLACEHOLDER));
+static_assert(Same(tree::KeyKind::kNone, TREERING_KEY_NONE) &&
+              Same(tree::KeyKind::kBigInt, TREERING_KEY_BIGINT));
+static_assert(tree::kVariableType == TREERING_ATTR_VARIABLE_TYPE &&
+              tree::kTypeName == TREERING_ATTR_TYPE_NAME);
 static_assert(Same(tree::FindingKind::kMissing, TREERING_FINDING_MISSING));
 static_assert(Same(tree::FindingKind::kDifferentAttributes, TREERING_FINDING_DIFFERENT_ATTRIBUTES));
 static_assert(Same(tree::FindingKind::kCast, TREERING_FINDING_CAST));
@@ -95,7 +100,8 @@ static_assert(Same(tree::FindingKind::kDamaged, TREERING_FINDING_DAMAGED));
 static_assert(Same(tree::FindingKind::kUnreadable, TREERING_FINDING_UNREADABLE));
 static_assert(Same(tree::Filter::Kind::kEverything, TREERING_FILTER_EVERYTHING));
 static_assert(Same(tree::Filter::Kind::kCallback, TREERING_FILTER_CALLBACK));
-static_assert(Same(tree::Cast::kNever, TREERING_CAST_NEVER) && Same(tree::Cast::kAny, TREERING_CAST_ANY));
+static_assert(Same(tree::Cast::kNever, TREERING_CAST_NEVER) &&
+              Same(tree::Cast::kAny, TREERING_CAST_ANY));
 static_assert(format::kTreeItem == TREERING_ITEM_TREE && format::kBlobItem == TREERING_ITEM_BLOB);
 
 }  // namespace

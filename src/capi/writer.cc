@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Saving through the C ABI: one writer over three kinds of place.
 //
-// To a path, the bytes go to a pending file, which alone knows how a file comes to exist whole or not at all. To memory they
-// go to a vector that becomes a blob; to a sink they go to the caller. What is written is container/'s business.
+// To a path, the bytes go to a pending file, which alone knows how a file comes to exist whole or
+// not at all. To memory they go to a vector that becomes a blob; to a sink they go to the caller.
+// What is written is container/'s business.
 #include <treering/treering.h>
 
 #include "capi/convert.h"
@@ -46,12 +47,14 @@ Status ImportSaveOptions(const treering_save_options* options, treering_save_opt
   return {};
 }
 
-Status StartWriter(treering_writer* writer, storage::WritableFile* file, container::WriterOptions options) {
+Status StartWriter(treering_writer* writer, storage::WritableFile* file,
+                   container::WriterOptions options) {
   TR_ASSIGN_OR_RETURN(writer->writer, container::Writer::Create(file, std::move(options)));
   return {};
 }
 
-Status CreateAtPath(treering_writer** out, std::string_view path, const treering_save_options* options) {
+Status CreateAtPath(treering_writer** out, std::string_view path,
+                    const treering_save_options* options) {
   treering_save_options in;
   container::WriterOptions writer_options;
   TR_RETURN_IF_ERROR(ImportSaveOptions(options, &in, &writer_options));
@@ -78,7 +81,8 @@ Status CreateInMemory(treering_writer** out, const treering_save_options* option
   return {};
 }
 
-Status CreateOverSink(treering_writer** out, const treering_sink* sink, const treering_save_options* options) {
+Status CreateOverSink(treering_writer** out, const treering_sink* sink,
+                      const treering_save_options* options) {
   treering_sink to;
   TR_RETURN_IF_ERROR(ImportStruct(sink, "sink", sizeof(to), &to));
   if (to.write == nullptr) return NullArgument("sink.write");
@@ -90,7 +94,8 @@ Status CreateOverSink(treering_writer** out, const treering_sink* sink, const tr
   storage::FlushCallback flush;
   if (to.flush != nullptr) flush = [to] { return to.flush(to.user); };
   writer->file = storage::WriteToCallback(
-      [to](const void* data, uint64_t size) { return to.write(to.user, data, size); }, std::move(flush));
+      [to](const void* data, uint64_t size) { return to.write(to.user, data, size); },
+      std::move(flush));
   TR_RETURN_IF_ERROR(StartWriter(writer.get(), writer->file.get(), std::move(writer_options)));
   *out = writer.release();
   return {};
@@ -129,21 +134,24 @@ Status Deliver(treering_writer* writer, treering_blob** out_blob) {
 
 Status Finish(treering_writer* writer, treering_summary* summary, treering_blob** out_blob) {
   if (writer->finished) {
-    return Status(base::Code::kWrongStateFinished, "the writer was finished already; create a new one");
+    return Status(base::Code::kWrongStateFinished,
+                  "the writer was finished already; create a new one");
   }
   if (writer->memory != nullptr) TR_REQUIRE(out_blob);
   writer->finished = true;
   TR_ASSIGN_OR_RETURN(const container::Summary written, writer->writer->Finish());
   Status delivered = Deliver(writer, out_blob);
   if (summary != nullptr && (delivered.ok() || delivered.code() == base::Code::kOutcomeUnknown)) {
-    TR_RETURN_IF_ERROR(ExportStruct(ExportSummary(written), "out_summary", sizeof(treering_summary), summary));
+    TR_RETURN_IF_ERROR(
+        ExportStruct(ExportSummary(written), "out_summary", sizeof(treering_summary), summary));
   }
   return delivered;
 }
 
 Status RequireOpen(const treering_writer* writer) {
   if (!writer->finished) return {};
-  return Status(base::Code::kWrongStateFinished, "the writer was finished already; create a new one");
+  return Status(base::Code::kWrongStateFinished,
+                "the writer was finished already; create a new one");
 }
 
 }  // namespace
@@ -155,7 +163,8 @@ using treering::capi::Guard;
 extern "C" {
 
 treering_status treering_writer_create(treering_writer** out, const char* path, uint64_t path_size,
-                                       const treering_save_options* options, treering_error* error) {
+                                       const treering_save_options* options,
+                                       treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -165,7 +174,8 @@ treering_status treering_writer_create(treering_writer** out, const char* path, 
   });
 }
 
-treering_status treering_writer_create_memory(treering_writer** out, const treering_save_options* options,
+treering_status treering_writer_create_memory(treering_writer** out,
+                                              const treering_save_options* options,
                                               treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
@@ -175,7 +185,8 @@ treering_status treering_writer_create_memory(treering_writer** out, const treer
 }
 
 treering_status treering_writer_create_sink(treering_writer** out, const treering_sink* sink,
-                                            const treering_save_options* options, treering_error* error) {
+                                            const treering_save_options* options,
+                                            treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(out);
     *out = nullptr;
@@ -186,8 +197,9 @@ treering_status treering_writer_create_sink(treering_writer** out, const treerin
 
 void treering_writer_free(treering_writer* writer) { delete writer; }
 
-treering_status treering_writer_add_tree(treering_writer* writer, const char* name, uint64_t name_size,
-                                         const treering_tree* tree, treering_error* error) {
+treering_status treering_writer_add_tree(treering_writer* writer, const char* name,
+                                         uint64_t name_size, const treering_tree* tree,
+                                         treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(writer);
     TR_REQUIRE(tree);
@@ -198,20 +210,22 @@ treering_status treering_writer_add_tree(treering_writer* writer, const char* na
   });
 }
 
-treering_status treering_writer_add_bytes(treering_writer* writer, int32_t item_kind, const char* name,
-                                          uint64_t name_size, const void* data, uint64_t size,
-                                          treering_error* error) {
+treering_status treering_writer_add_bytes(treering_writer* writer, int32_t item_kind,
+                                          const char* name, uint64_t name_size, const void* data,
+                                          uint64_t size, treering_error* error) {
   return Guard(error, [&]() -> Status {
     TR_REQUIRE(writer);
     if (size != 0) TR_REQUIRE(data);
     if (item_kind != TREERING_ITEM_JSON && item_kind != TREERING_ITEM_BLOB) {
-      return treering::capi::InvalidArgument("item_kind " + std::to_string(item_kind) +
-                                             " is neither TREERING_ITEM_JSON nor TREERING_ITEM_BLOB");
+      return treering::capi::InvalidArgument(
+          "item_kind " + std::to_string(item_kind) +
+          " is neither TREERING_ITEM_JSON nor TREERING_ITEM_BLOB");
     }
     TR_RETURN_IF_ERROR(treering::capi::RequireOpen(writer));
     std::string_view text;
     TR_RETURN_IF_ERROR(treering::capi::ImportText(name, name_size, "name", &text));
-    return writer->writer->AddBytes(static_cast<treering::format::ItemKind>(item_kind), text, {data, size});
+    return writer->writer->AddBytes(static_cast<treering::format::ItemKind>(item_kind), text,
+                                    {data, size});
   });
 }
 
@@ -220,8 +234,8 @@ treering_status treering_writer_finish(treering_summary* out_summary, treering_b
   return Guard(error, [&]() -> Status {
     if (out_blob != nullptr) *out_blob = nullptr;
     if (out_summary != nullptr) {
-      TR_RETURN_IF_ERROR(treering::capi::ExportStruct(treering_summary{}, "out_summary", sizeof(treering_summary),
-                                                      out_summary));
+      TR_RETURN_IF_ERROR(treering::capi::ExportStruct(treering_summary{}, "out_summary",
+                                                      sizeof(treering_summary), out_summary));
     }
     TR_REQUIRE(writer);
     return treering::capi::Finish(writer, out_summary, out_blob);

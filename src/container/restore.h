@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Restoring an item into the shape of a target tree, strictly or with relaxations asked for one by one.
+// Restoring an item into the shape of a target tree, strictly or with relaxations asked for one by
+// one.
 #pragma once
 
 #include <string>
@@ -27,7 +28,8 @@ struct RestoreOptions {
 };
 
 // *report is filled on success and on kMismatch*. See treering_checkpoint_restore.
-base::Result<tree::Tree> Restore(const Container& container, std::string_view item, const tree::Tree& target,
-                                 const RestoreOptions& options, tree::Report* report);
+base::Result<tree::Tree> Restore(const Container& container, std::string_view item,
+                                 const tree::Tree& target, const RestoreOptions& options,
+                                 tree::Report* report);
 
 }  // namespace treering::container
