@@ -145,6 +145,7 @@ Status TreeWriter::FillLeaf(const tree::Node& node, uint32_t position, format::N
     record->kind = static_cast<uint8_t>(tree::Kind::kAlias);
     record->storage = format::kAliasOf;
     record->a = index_->root() + holder;
+    record->attributes = 0;  // the holder's are the alias's
     return Status();
   }
   if (tree::IsArrayLike(node.kind)) {
