@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The README's example: a small tree is saved, opened again, and one of its arrays read in place. */
+ * The README's example: a small tree is saved, opened again, and one of its arrays read in place.
+ */
 #include <stdio.h>
 #include <treering/treering.h>
 
@@ -13,9 +14,9 @@ int main(void) {
   nodes[1].key = (treering_key){.kind = TREERING_KEY_STRING, .text = "w", .text_size = 1};
   nodes[1].dtype = TREERING_FLOAT32, nodes[1].rank = 2, nodes[1].shape = shape;
   nodes[1].data = weights;
-  treering_tree *tree = NULL;
-  treering_checkpoint *file = NULL;
-  treering_blob *view = NULL;
+  treering_tree* tree = NULL;
+  treering_checkpoint* file = NULL;
+  treering_blob* view = NULL;
   uint64_t id = 0;
   if (treering_tree_create(&tree, &e) ||
       treering_tree_append(&id, tree, TREERING_NO_NODE, nodes, sizeof *nodes, 2, NULL, &e) ||
@@ -25,7 +26,7 @@ int main(void) {
       treering_checkpoint_view(&view, file, id, NULL, NULL, &e)) {
     return fprintf(stderr, "%s\n", e.message), 1;
   }
-  printf("w[1][2] = %g\n", ((const float *)treering_blob_data(view))[5]);
+  printf("w[1][2] = %g\n", ((const float*)treering_blob_data(view))[5]);
   treering_blob_free(view);
   treering_checkpoint_free(file);
   treering_tree_free(tree);

@@ -268,14 +268,14 @@ def _numpy_scalar(self, key, value, extra):
 def _abstract(self, key, value, extra):
     if not self.target:
         self.refuse(key, "an abstract leaf has no data to save; give an array")
-    if value.kind in ("array", "numpy scalar", "prng_key"):
-        from ._load import finisher
+    from ._load import finisher
 
+    if value.kind in ("array", "prng_key"):
         kind = PRNG_KEY if value.kind == "prng_key" else ARRAY
         self.wanted(key, kind, extra, value.dtype, value.shape, finisher(value))
     else:
         kinds = {"bool": BOOLEAN, "int": INTEGER, "float": FLOAT, "complex": COMPLEX, "string": STRING, "bytes": BYTES}
-        self.row(key, kinds[value.kind], extra, None)
+        self.row(key, kinds[value.kind], extra, None, finisher(value))
 
 
 def _prng_key(self, key, value, extra):

@@ -15,7 +15,7 @@ from ._errors import CorruptionError, PathNotFoundError, UnsupportedError, check
 from ._ffi import ffi, lib
 from ._flatten import (
     ALIAS, ARRAY, BOOLEAN, BYTES, COMPLEX, CUSTOM, DATACLASS, DICT, FLOAT, FROZEN_NAME, INTEGER, LIST,
-    NAMEDTUPLE, NONE, ORDERED_NAME, PLACEHOLDER, PRNG_KEY, STATE_NAME, STRING, TUPLE, Flattener,
+    NAMEDTUPLE, NONE, ORDERED_NAME, PRNG_KEY, STATE_NAME, STRING, TUPLE, Flattener,
 )  # fmt: skip
 from ._nodes import NODE_SIZE, build, encoded, options, threads_for
 
@@ -65,10 +65,11 @@ def load(path, target=None, *, item=""):
 
 
 def metadata(path, *, item=""):
-    """The tree with an AbstractLeaf in the place of each leaf. No data are read."""
+    """The tree with an AbstractLeaf in the place of each leaf. No data are read, and Flax is not
+    imported for it: states are dicts then. The result is a target for `load`."""
     checkpoint = _open(path)
     _, _, root, count = _item(checkpoint, item, path)
-    nodes = _Nodes(checkpoint, root, count)
+    nodes = _Nodes(checkpoint, root, count, sys.modules.get)
     return nodes.tree(nodes.abstract())
 
 
@@ -141,8 +142,9 @@ def _item(checkpoint, wanted, path):
 class _Nodes:
     """The nodes of an item, as columns."""
 
-    def __init__(self, checkpoint, root, count):
+    def __init__(self, checkpoint, root, count, module=None):
         self.checkpoint, self.root, self.count = checkpoint, root, count
+        self.module = module or _module  # how nodes of Flax find it
         self.space = np.empty(count * NODE_SIZE, np.uint8)
         self.nodes = ffi.from_buffer("treering_node[]", self.space)
         error = new_error()
@@ -186,7 +188,9 @@ class _Nodes:
             )
         for i, end in zip(reversed(containers), reversed(ends)):
             first = end - counts[i]
-            values[i] = _container(kinds[i], attributes[i], keys[first:end], values[first:end])
+            values[i] = _container(
+                kinds[i], attributes[i], keys[first:end], values[first:end], self.module
+            )
         return values[0]
 
     # -- leaves
@@ -278,7 +282,7 @@ class _Nodes:
             values[i] = _values.AbstractLeaf(
                 dtype, self.shapes[i], _readable(found), kind=name, nbytes=self.sizes[i]
             )
-            values[i] = _wrapped(self.attributes[i], values[i])
+            values[i]._stored = self.attributes[i]
         for i, of in self.aliases:
             values[i] = values[of]
         return values
@@ -324,12 +328,12 @@ def _key(attributes, words):
     return jax.random.wrap_key_data(jax.device_put(words), impl=impl)
 
 
-def _wrapped(attributes, value):
+def _wrapped(attributes, value, module=_module):
     """The nnx.Variable around a value, if the leaf was one and Flax is installed."""
     found = dict(attributes)
     if lib.TREERING_ATTR_VARIABLE_TYPE not in found:
         return value
-    nnx = _module("flax.nnx")
+    nnx = module("flax.nnx")
     if nnx is None:
         return value
     from ._jax import make_variable
@@ -363,6 +367,14 @@ def _readable(attributes):
 
 def finisher(leaf):
     """For a target's AbstractLeaf: the function from the restored array to what was saved."""
+    inner = _bare_finisher(leaf)
+    stored = leaf._stored or ()
+    if not any(number == lib.TREERING_ATTR_VARIABLE_TYPE for number, _ in stored):
+        return inner
+    return lambda raw: _wrapped(stored, raw if inner is None else inner(raw))
+
+
+def _bare_finisher(leaf):
     attributes = leaf.attributes
     if leaf.kind == "prng_key":
         found = {lib.TREERING_ATTR_PRNG_IMPL: attributes.get("prng_impl", "").encode()}
@@ -381,11 +393,11 @@ def finisher(leaf):
 # ---- containers
 
 
-def _container(kind, attributes, keys, values):
+def _container(kind, attributes, keys, values, module):
     found = dict(attributes)
     name = found.get(lib.TREERING_ATTR_TYPE_NAME, b"").decode("utf-8", "surrogatepass")
     if kind == DICT:
-        return _mapping(name, dict(zip(keys, values)))
+        return _mapping(name, dict(zip(keys, values)), module)
     if kind == LIST:
         return values
     if kind == TUPLE:
@@ -395,7 +407,8 @@ def _container(kind, attributes, keys, values):
     if kind == NAMEDTUPLE:
         return _namedtuple(name, tuple(keys), values)
     if kind == CUSTOM and lib.TREERING_ATTR_VARIABLE_TYPE in found and len(values) == 1:
-        return _wrapped(attributes, values[0])
+        if module("flax.nnx") is not None:
+            return _wrapped(attributes, values[0], module)
     if kind in (DATACLASS, CUSTOM):
         if any(key is None for key in keys):
             keys = range(len(values))
@@ -408,14 +421,14 @@ def _container(kind, attributes, keys, values):
     )
 
 
-def _mapping(name, values):
+def _mapping(name, values, module):
     if name == STATE_NAME:
-        nnx = _module("flax.nnx")
+        nnx = module("flax.nnx")
         return values if nnx is None else nnx.State(values)
     if name == ORDERED_NAME:
         return OrderedDict(values)
     if name == FROZEN_NAME:
-        core = _module("flax.core")
+        core = module("flax.core")
         return values if core is None else core.FrozenDict(values)
     return values
 
@@ -481,7 +494,10 @@ def _mismatch(exception, report):
     exception.missing = found[lib.TREERING_FINDING_MISSING]
     exception.unexpected = found[lib.TREERING_FINDING_UNEXPECTED]
     exception.different = different
-    exception.message = ffi.string(lib.treering_report_text(report)).decode("utf-8", "replace").rstrip("\n")
+    text = ffi.string(lib.treering_report_text(report)).decode("utf-8", "replace").rstrip("\n")
+    # Advice that names the C ABI's options is left out.
+    lines = [line for line in text.split("\n") if line.startswith(" ")]
+    exception.message = "\n".join([exception.message.partition("; To ")[0], *lines])
     exception.args = (exception.message,)
     return exception
 

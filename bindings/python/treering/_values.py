@@ -8,7 +8,7 @@ class AbstractLeaf:
     arrays, `attributes` (variable_type, tag, metadata, sharding, prng_impl, scalar, origin).
     A tree of these is a target for `load`."""
 
-    __slots__ = ("kind", "dtype", "shape", "attributes", "nbytes")
+    __slots__ = ("kind", "dtype", "shape", "attributes", "nbytes", "_stored")
 
     def __init__(self, dtype=None, shape=(), attributes=None, *, kind="array", nbytes=None):
         if dtype is not None:
@@ -20,6 +20,7 @@ class AbstractLeaf:
         self.shape = tuple(shape)
         self.attributes = dict(attributes or {})
         self.nbytes = nbytes
+        self._stored = None  # attributes as in the file, for use as a target
 
     @property
     def ndim(self):
