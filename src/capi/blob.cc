@@ -11,6 +11,9 @@
 #include "capi/import.h"
 
 namespace treering::capi {
+
+using base::Status;
+
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
@@ -54,15 +57,19 @@ treering_report* NewReport(tree::Report value) {
   return report.release();
 }
 
-base::Status ImportLend(const treering_lend* lend, tree::Owner* out) {
+Status ImportLend(const treering_lend* lend, tree::Owner* out) {
   out->reset();
   if (lend == nullptr) return {};
   treering_lend in;
-  TR_RETURN_IF_ERROR(ImportStruct(lend, "lend", sizeof(treering_lend), &in));
+  Status known = ImportStruct(lend, "lend", sizeof(treering_lend), &in);
+  if (!known.ok()) {  // a field that is not known: the callback is, and is owed its call
+    if (in.release != nullptr) in.release(in.user);
+    return known;
+  }
   auto* lent = new (std::nothrow) Lent(in.release, in.user);
   if (lent == nullptr) {
     if (in.release != nullptr) in.release(in.user);
-    return base::Status(base::Code::kNoMemory, "out of memory");
+    return Status(base::Code::kNoMemory, "out of memory");
   }
   out->reset(lent);  // deletes it, and so releases, if there is no memory for the count
   return {};

@@ -45,9 +45,10 @@ std::unique_ptr<storage::ReadableFile> OpenSource(const treering_source& source,
 }
 
 Status ImportSource(const treering_source* source, treering_source* out, tree::Owner* owner) {
-  TR_RETURN_IF_ERROR(ImportStruct(source, "source", sizeof(*out), out));
+  Status known = ImportStruct(source, "source", sizeof(*out), out);
   const treering_lend lend = {sizeof(lend), 0, out->release, out->user};
-  TR_RETURN_IF_ERROR(ImportLend(&lend, owner));
+  TR_RETURN_IF_ERROR(ImportLend(&lend, owner));  // first: from here on it is released
+  if (!known.ok()) return known;
   if (out->read_at == nullptr) return NullArgument("source.read_at");
   return {};
 }
@@ -236,11 +237,11 @@ treering_status treering_checkpoint_open_memory(treering_checkpoint** out, const
                                                 const treering_open_options* options,
                                                 treering_error* error) {
   return Guard(error, [&]() -> Status {
+    if (out != nullptr) *out = nullptr;
     const treering_lend lend = {sizeof(lend), 0, release, user};
     treering::tree::Owner owner;
     TR_RETURN_IF_ERROR(capi::ImportLend(&lend, &owner));
     TR_REQUIRE(out);
-    *out = nullptr;
     if (size != 0) TR_REQUIRE(data);
     treering::container::OpenOptions in;
     TR_RETURN_IF_ERROR(capi::ImportOpenOptions(options, &in));
@@ -257,12 +258,12 @@ treering_status treering_checkpoint_open_source(treering_checkpoint** out,
                                                 const treering_open_options* options,
                                                 treering_error* error) {
   return Guard(error, [&]() -> Status {
+    if (out != nullptr) *out = nullptr;
     TR_REQUIRE(source);
     treering_source from;
     treering::tree::Owner owner;
     TR_RETURN_IF_ERROR(capi::ImportSource(source, &from, &owner));
     TR_REQUIRE(out);
-    *out = nullptr;
     treering::container::OpenOptions in;
     TR_RETURN_IF_ERROR(capi::ImportOpenOptions(options, &in));
     return capi::OpenFile(out, capi::OpenSource(from, std::move(owner), "source"), std::move(in));

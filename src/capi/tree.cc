@@ -105,10 +105,10 @@ treering_status treering_tree_append(uint64_t* out_first, treering_tree* tree, u
                                      uint64_t count, const treering_lend* lend,
                                      treering_error* error) {
   return Guard(error, [&]() -> Status {
+    if (out_first != nullptr) *out_first = 0;
     treering::tree::Owner owner;
     TR_RETURN_IF_ERROR(treering::capi::ImportLend(lend, &owner));
     TR_REQUIRE(out_first);
-    *out_first = 0;
     TR_REQUIRE(tree);
     if (count == 0) return treering::capi::InvalidArgument("count is 0; give at least one node");
     tree->Changed();

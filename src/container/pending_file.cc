@@ -11,6 +11,7 @@
 // can fail, and then the outcome is unknown.
 #include "container/pending_file.h"
 
+#include <new>
 #include <string>
 #include <utility>
 
@@ -66,9 +67,13 @@ Result<std::unique_ptr<PendingFile>> PendingFile::Create(
     if (exists) return AlreadyExists(*directory, pending->name_);
   }
   TR_ASSIGN_OR_RETURN(pending->temporary_, TemporaryName(directory.get(), name));
-  TR_ASSIGN_OR_RETURN(pending->file_, directory->CreateToWrite(pending->temporary_, options.write));
   pending->directory_ = std::move(directory);
+  // From here on there may be a file: memory can run out between creating it and knowing of it.
   pending->gone_ = false;
+  auto file = pending->directory_->CreateToWrite(pending->temporary_, options.write);
+  pending->gone_ = file.status().code() == Code::kAlreadyExists;  // then it is somebody else's
+  if (!file.ok()) return std::move(file.status());
+  pending->file_ = std::move(file.value());
   return pending;
 }
 
@@ -83,8 +88,11 @@ PendingFile::~PendingFile() {
   if (gone_) return;
   file_.reset();
   // Nobody is left to be told; what stays behind is told by its name.
-  Status removed = directory_->Remove(temporary_);
-  static_cast<void>(removed);
+  try {
+    Status removed = directory_->Remove(temporary_);
+    static_cast<void>(removed);
+  } catch (const std::bad_alloc&) {  // the message of a failure found no memory
+  }
 }
 
 Status PendingFile::Commit() {

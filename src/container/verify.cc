@@ -115,7 +115,9 @@ Status CheckAll(const Container& container, const ReadOptions& options, Findings
   usage.pieces.assign(index.count(format::kPieces), 0);
   TR_RETURN_IF_ERROR(NodeCheck(container, tables, findings, &usage).Run());
   CheckPieces(usage, findings);
-  return ChunkCheck(container, options, findings, &usage).Run();
+  TR_RETURN_IF_ERROR(ChunkCheck(container, options, findings, &usage).Run());
+  for (const Usage::Alias& alias : usage.aliases) findings->Alias(alias.node, alias.leaf);
+  return Status();
 }
 
 }  // namespace

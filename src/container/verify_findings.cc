@@ -83,8 +83,15 @@ void Findings::Invalid(std::string path, std::string expected, std::string found
 
 void Findings::Node(uint32_t id, FindingKind kind, Code code, std::string expected,
                     std::string found, uint64_t offset) {
-  if (!nodes_.insert(id).second) return;
+  if (!nodes_.emplace(id, report_->findings().size()).second) return;
   Add(kind, code, PathOf(id), std::move(expected), std::move(found), offset);
+}
+
+void Findings::Alias(uint32_t id, uint32_t leaf) {
+  const auto found = nodes_.find(leaf);
+  if (found == nodes_.end()) return;
+  const tree::Finding of_leaf = report_->findings()[found->second];
+  Node(id, of_leaf.kind, of_leaf.code, of_leaf.expected, of_leaf.found, of_leaf.offset);
 }
 
 void Findings::InvalidNode(uint32_t id, std::string expected, std::string found) {

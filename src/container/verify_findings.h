@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "base/status.h"
@@ -37,6 +37,8 @@ class Findings {
   // About a node, by its path. Only the first finding of a node is kept.
   void Node(uint32_t id, tree::FindingKind kind, base::Code code, std::string expected,
             std::string found, uint64_t offset = base::Status::kNoOffset);
+  // What was found of a leaf holds for an alias of it too.
+  void Alias(uint32_t id, uint32_t leaf);
   void InvalidNode(uint32_t id, std::string expected, std::string found);
   // What an attempt to use a record of the index answered. A damaged block is no finding of its
   // own here, since the block is one; what cannot be a finding is returned.
@@ -51,7 +53,7 @@ class Findings {
   const Container& container_;
   tree::Report* report_;
   std::vector<NamedItem> items_;
-  std::unordered_set<uint32_t> nodes_;  // with a finding
+  std::unordered_map<uint32_t, size_t> nodes_;  // with a finding: which
   base::Code worst_ = base::Code::kOk;
   uint64_t worst_offset_ = base::Status::kNoOffset;
   uint64_t damaged_ = 0;

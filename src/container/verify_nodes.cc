@@ -243,7 +243,10 @@ Status NodeCheck::Alias(uint32_t id, const format::NodeRecord& record) {
       return Status();
     }
     if (!leaf.ok()) return findings_->FailedNode(id, leaf.status());
-    if (format::IsLeafKind(leaf->kind) && leaf->kind != kAlias) return Status();
+    if (format::IsLeafKind(leaf->kind) && leaf->kind != kAlias) {
+      usage_->aliases.push_back({id, record.a});
+      return Status();
+    }
   }
   findings_->InvalidNode(id, "an alias of a leaf before it",
                          "one of node " + std::to_string(record.a));

@@ -26,6 +26,11 @@ struct Usage {
     uint32_t size;
     uint32_t node;
   };
+  struct Alias {
+    uint32_t node;
+    uint32_t leaf;
+  };
+  std::vector<Alias> aliases;
   std::vector<uint8_t> roles;    // per chunk
   std::vector<uint32_t> leaves;  // per chunk of a piece: whose
   std::vector<uint8_t> pieces;   // per piece: 1 if a leaf has claimed it

@@ -9,6 +9,7 @@
 // Which names are ours and when to flush is the business of the rooms above.
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 
 #include "storage/posix.h"
 #include "storage/posix_file.h"
@@ -130,8 +132,15 @@ Status PosixDirectory::Rename(std::string_view from, std::string_view to, Replac
 }
 
 Status PosixDirectory::Remove(std::string_view name) {
-  TR_ASSIGN_OR_RETURN(const std::string file, Component(name));
-  if (unlinkat(fd_.get(), file.c_str(), 0) == 0) return Status();
+  // Removing is how a failure is undone, lack of memory too: it takes none unless it fails itself.
+  char file[NAME_MAX + 1] = {};
+  if (name.empty() || name.size() > NAME_MAX || name == "." || name == ".." ||
+      name.find('/') != std::string_view::npos || name.find('\0') != std::string_view::npos) {
+    return Component(name).ok() ? StatusFromErrno(ENAMETOOLONG, "cannot remove a file")
+                                : Component(name).status();
+  }
+  std::memcpy(file, name.data(), name.size());
+  if (unlinkat(fd_.get(), file, 0) == 0) return Status();
   return StatusFromErrno(errno, "cannot remove '" + JoinPath(name_, file) + "'");
 }
 

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What goes wrong with files: each case has its status, one message that helps, and leaves nothing.
+ */
+#include "support.h"
+
+#include <errno.h>
+#include <sys/mount.h>
+
+static const treering_save_options quick = {.struct_size = sizeof quick, .not_durable = 1};
+static const treering_save_options replace = {
+    .struct_size = sizeof replace, .not_durable = 1, .overwrite = 1};
+
+static treering_status save_sample(const char* path, const treering_save_options* options) {
+  sample s;
+  treering_status status = 0;
+  make_sample(&s);
+  status = treering_save(path, TREERING_NUL, s.tree, options, err());
+  free_sample(&s);
+  return status;
+}
+
+static treering_status open_path(const char* path) {
+  treering_checkpoint* checkpoint = (treering_checkpoint*)&last_error;
+  treering_status status = treering_checkpoint_open(&checkpoint, path, TREERING_NUL, NULL, err());
+  if (status != TREERING_OK) assert_null(checkpoint);
+  if (status == TREERING_OK) treering_checkpoint_free(checkpoint);
+  return status;
+}
+
+static void a_missing_file_is_not_found(void** state) {
+  (void)state;
+  assert_fails(open_path(in_scratch("nothing.ring")), TREERING_NOT_FOUND_FILE, "nothing.ring");
+  assert_int_equal(last_error.os_error, ENOENT);
+}
+
+static void an_empty_file_and_a_text_file_are_no_containers(void** state) {
+  static const char text[] = "import jax\nprint('this is a training script, not a checkpoint')\n";
+  (void)state;
+  write_file(in_scratch("empty.ring"), "", 0);
+  assert_fails(open_path(in_scratch("empty.ring")), TREERING_NOT_TREERING, "empty.ring", "empty",
+               "check the path");
+  write_file(in_scratch("train.py"), text, sizeof text);
+  assert_fails(open_path(in_scratch("train.py")), TREERING_NOT_TREERING, "train.py",
+               "check the path");
+}
+
+static void a_folder_is_refused_by_name(void** state) {
+  (void)state;
+  assert_fails(open_path(scratch_folder), TREERING_INVALID_ARGUMENT, scratch_folder);
+}
+
+static void a_file_cut_anywhere_is_truncated(void** state) {
+  size_t size = 0, keep = 0;
+  uint8_t* bytes = NULL;
+  (void)state;
+  assert_ok(save_sample(in_scratch("whole.ring"), &quick));
+  bytes = read_file(in_scratch("whole.ring"), &size);
+  for (keep = 64; keep < size; keep += keep < 600 || keep + 600 > size ? 1 : 2503) {
+    treering_status status = 0;
+    write_file(in_scratch("cut.ring"), bytes, keep);
+    status = open_path(in_scratch("cut.ring"));
+    if (status != TREERING_CORRUPT_TRUNCATED) print_error("at %d: %d\n", (int)keep, (int)status);
+    assert_int_equal(status, TREERING_CORRUPT_TRUNCATED);
+  }
+  write_file(in_scratch("cut.ring"), bytes, size - 1);
+  assert_fails(open_path(in_scratch("cut.ring")), TREERING_CORRUPT_TRUNCATED, "cut.ring",
+               "restore");
+  assert_true(last_error.offset != TREERING_NO_OFFSET);
+  free(bytes);
+}
+
+static void a_flipped_byte_of_the_ends_is_a_checksum_failure(void** state) {
+  size_t size = 0;
+  uint8_t* bytes = NULL;
+  (void)state;
+  assert_ok(save_sample(in_scratch("whole.ring"), &quick));
+  bytes = read_file(in_scratch("whole.ring"), &size);
+  bytes[20] ^= 1;
+  write_file(in_scratch("flipped.ring"), bytes, size);
+  assert_fails(open_path(in_scratch("flipped.ring")), TREERING_CORRUPT_CHECKSUM, "flipped.ring",
+               "header");
+  bytes[20] ^= 1;
+  bytes[size - 300] ^= 1;
+  write_file(in_scratch("flipped.ring"), bytes, size);
+  assert_fails(open_path(in_scratch("flipped.ring")), TREERING_CORRUPT_CHECKSUM, "flipped.ring");
+  free(bytes);
+}
+
+static void a_flipped_byte_of_a_leaf_fails_the_read_by_its_path(void** state) {
+  size_t size = 0, i;
+  uint8_t* bytes = NULL;
+  treering_checkpoint* checkpoint = NULL;
+  treering_tree* tree = (treering_tree*)&size;
+  treering_blob* view = (treering_blob*)&size;
+  const float value[2] = {5000.f, 5001.f};
+  (void)state;
+  assert_ok(save_sample(in_scratch("whole.ring"), &quick));
+  bytes = read_file(in_scratch("whole.ring"), &size);
+  for (i = 0; memcmp(bytes + i, value, sizeof value) != 0; ++i) assert_true(i < size);
+  bytes[i] ^= 1;
+  write_file(in_scratch("flipped.ring"), bytes, size);
+  assert_ok(
+      treering_checkpoint_open(&checkpoint, in_scratch("flipped.ring"), TREERING_NUL, NULL, err()));
+  assert_fails(treering_checkpoint_load(&tree, checkpoint, NULL, 0, NULL, err()),
+               TREERING_CORRUPT_CHECKSUM, "params/kernel", "flipped.ring", "restore");
+  assert_null(tree);
+  assert_true(last_error.offset <= i);
+  assert_fails(treering_checkpoint_view(&view, checkpoint, find_node(checkpoint, "params/kernel"),
+                                        NULL, NULL, err()),
+               TREERING_UNSUPPORTED_NO_VIEW, "params/kernel");
+  assert_null(view);
+  treering_checkpoint_free(checkpoint);
+  free(bytes);
+}
+
+static void saving_into_a_missing_folder_is_not_found(void** state) {
+  (void)state;
+  assert_fails(save_sample(in_scratch("no/such/x.ring"), &quick), TREERING_NOT_FOUND_FILE,
+               "no/such");
+  assert_int_equal(scratch_entries(), 0);
+}
+
+static void an_existing_file_is_only_replaced_when_asked(void** state) {
+  (void)state;
+  write_file(in_scratch("old.ring"), "precious", 8);
+  assert_fails(save_sample(in_scratch("old.ring"), &quick), TREERING_ALREADY_EXISTS, "old.ring",
+               "overwrite");
+  assert_int_equal(scratch_entries(), 1);
+  assert_fails(open_path(in_scratch("old.ring")), TREERING_NOT_TREERING, "old.ring");
+  assert_ok(save_sample(in_scratch("old.ring"), &replace));
+  assert_ok(open_path(in_scratch("old.ring")));
+  assert_int_equal(scratch_entries(), 1);
+}
+
+static int32_t broken_fill(void* user, uint64_t offset, void* dst, uint64_t size) {
+  (void)user;
+  memset(dst, 7, (size_t)size);
+  return offset > 0 ? EIO : 0;
+}
+
+static void a_save_that_fails_half_way_leaves_the_old_file_and_nothing_else(void** state) {
+  static const uint64_t shape[] = {40000000};
+  treering_node nodes[2];
+  treering_tree* tree = NULL;
+  uint64_t id = 0, threads;
+  size_t size = 0;
+  uint8_t* bytes = NULL;
+  (void)state;
+  nodes[0] = make_node(TREERING_DICT, no_key(), 1);
+  nodes[1] = make_array(text_key("weights"), TREERING_UINT8, 1, shape, NULL);
+  nodes[1].fill = broken_fill;
+  write_file(in_scratch("old.ring"), "precious", 8);
+  assert_ok(treering_tree_create(&tree, err()));
+  assert_ok(treering_tree_append(&id, tree, TREERING_NO_NODE, nodes, NODE_SIZE, 2, NULL, err()));
+  for (threads = 0; threads < 3; threads += 2) {
+    treering_save_options options = replace;
+    options.threads = (uint32_t)threads;
+    assert_fails(treering_save(in_scratch("old.ring"), TREERING_NUL, tree, &options, err()),
+                 TREERING_IO, "weights", "5");
+    assert_int_equal(last_error.os_error, EIO);
+    assert_int_equal(scratch_entries(), 1);
+    bytes = read_file(in_scratch("old.ring"), &size);
+    assert_int_equal(size, 8);
+    assert_memory_equal(bytes, "precious", 8);
+    free(bytes);
+  }
+  treering_tree_free(tree);
+}
+
+static void a_writer_freed_before_its_end_leaves_nothing(void** state) {
+  treering_writer* writer = NULL;
+  sample s;
+  (void)state;
+  make_sample(&s);
+  assert_ok(treering_writer_create(&writer, in_scratch("never.ring"), TREERING_NUL, &quick, err()));
+  assert_ok(treering_writer_add_tree(writer, "default", TREERING_NUL, s.tree, err()));
+  treering_writer_free(writer);
+  assert_int_equal(scratch_entries(), 0);
+  free_sample(&s);
+}
+
+static void a_full_disk_is_no_space_and_leaves_nothing(void** state) {
+  (void)state;
+  if (mount("tmpfs", scratch_folder, "tmpfs", 0, "size=64k") != 0) skip();
+  assert_fails(save_sample(in_scratch("full.ring"), &quick), TREERING_IO_NO_SPACE, "full.ring");
+  assert_int_equal(last_error.os_error, ENOSPC);
+  assert_int_equal(scratch_entries(), 0);
+  assert_int_equal(umount(scratch_folder), 0);
+}
+
+static void an_unwritable_folder_is_a_permission_failure(void** state) {
+  (void)state;
+  if (geteuid() == 0) skip();
+  assert_int_equal(chmod(scratch_folder, 0500), 0);
+  assert_fails(save_sample(in_scratch("x.ring"), &quick), TREERING_IO_PERMISSION, scratch_folder);
+  assert_int_equal(chmod(scratch_folder, 0700), 0);
+  assert_int_equal(scratch_entries(), 0);
+}
+
+static void a_read_only_file_system_is_told(void** state) {
+  (void)state;
+  if (mount("tmpfs", scratch_folder, "tmpfs", MS_RDONLY, "") != 0) skip();
+  assert_fails(save_sample(in_scratch("x.ring"), &quick), TREERING_IO_READ_ONLY, "x.ring");
+  assert_int_equal(umount(scratch_folder), 0);
+}
+
+static void wrong_paths_items_and_ids_are_named(void** state) {
+  treering_checkpoint* checkpoint = NULL;
+  treering_tree* tree = NULL;
+  uint64_t id = 9;
+  (void)state;
+  assert_ok(save_sample(in_scratch("a.ring"), &quick));
+  assert_ok(treering_checkpoint_open(&checkpoint, in_scratch("a.ring"), TREERING_NUL, NULL, err()));
+  assert_fails(
+      treering_checkpoint_find(&id, checkpoint, NULL, 0, "params/kernal", TREERING_NUL, err()),
+      TREERING_NOT_FOUND_PATH, "a.ring", "kernal", "kernel");
+  assert_int_equal(id, 0);
+  assert_fails(treering_checkpoint_find(&id, checkpoint, NULL, 0, "a/\"b", TREERING_NUL, err()),
+               TREERING_INVALID_ARGUMENT, "");
+  assert_fails(
+      treering_checkpoint_find(&id, checkpoint, "optimizer", TREERING_NUL, "", TREERING_NUL, err()),
+      TREERING_NOT_FOUND_ITEM, "optimizer", "default");
+  assert_fails(treering_checkpoint_load(&tree, checkpoint, "optimizer", TREERING_NUL, NULL, err()),
+               TREERING_NOT_FOUND_ITEM, "optimizer", "default");
+  assert_null(tree);
+  assert_fails(treering_checkpoint_children(checkpoint, 99, &id, &id, err()),
+               TREERING_NOT_FOUND_PATH, "99", "10");
+  treering_checkpoint_free(checkpoint);
+}
+
+static void bad_paths_to_save_to_are_refused(void** state) {
+  (void)state;
+  assert_fails(save_sample("", &quick), TREERING_INVALID_ARGUMENT, "");
+  assert_fails(save_sample(NULL, &quick), TREERING_INVALID_ARGUMENT, "");
+  assert_fails(save_sample(in_scratch(""), &quick), TREERING_INVALID_ARGUMENT, "");
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, empty_scratch)
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_missing_file_is_not_found),
+      TEST(an_empty_file_and_a_text_file_are_no_containers),
+      TEST(a_folder_is_refused_by_name),
+      TEST(a_file_cut_anywhere_is_truncated),
+      TEST(a_flipped_byte_of_the_ends_is_a_checksum_failure),
+      TEST(a_flipped_byte_of_a_leaf_fails_the_read_by_its_path),
+      TEST(saving_into_a_missing_folder_is_not_found),
+      TEST(an_existing_file_is_only_replaced_when_asked),
+      TEST(a_save_that_fails_half_way_leaves_the_old_file_and_nothing_else),
+      TEST(a_writer_freed_before_its_end_leaves_nothing),
+      TEST(a_full_disk_is_no_space_and_leaves_nothing),
+      TEST(an_unwritable_folder_is_a_permission_failure),
+      TEST(a_read_only_file_system_is_told),
+      TEST(wrong_paths_items_and_ids_are_named),
+      TEST(bad_paths_to_save_to_are_refused),
+  };
+  return cmocka_run_group_tests_name("capi failures", tests, make_scratch, drop_scratch);
+}
