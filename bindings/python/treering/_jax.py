@@ -128,15 +128,19 @@ def _state(self, key, value, extra):
 
 
 def to_tuples(value):
-    """Lists of a JSON document are tuples where they stand under "$tuple"."""
+    """Lists of a JSON document are tuples where they stand under "$tuple"; likewise "$spec"."""
     if isinstance(value, dict):
         if set(value) == {"$tuple"}:
             return tuple(map(to_tuples, value["$tuple"]))
+        if set(value) == {"$spec"}:
+            return sys.modules["jax"].sharding.PartitionSpec(*map(to_tuples, value["$spec"]))
         return {name: to_tuples(child) for name, child in value.items()}
     return [to_tuples(child) for child in value] if isinstance(value, list) else value
 
 
 def _from_tuples(value):
+    if isinstance(value, sys.modules["jax"].sharding.PartitionSpec):
+        return {"$spec": [_from_tuples(child) for child in value]}
     if isinstance(value, tuple):
         return {"$tuple": [_from_tuples(child) for child in value]}
     if isinstance(value, list):
@@ -184,7 +188,8 @@ def _variable_attributes(variable, nnx):
     if sharding is not None:
         plain = variable.get_metadata()
         plain = plain.get("sharding_names", plain.get("out_sharding", plain.get("sharding")))
-        attributes.append((lib.TREERING_ATTR_SHARDING, json.dumps({"spec": plain}).encode()))
+        spec = list(plain) if isinstance(plain, (tuple, list)) or "$spec" in sharding else str(plain)
+        attributes.append((lib.TREERING_ATTR_SHARDING, json.dumps({"spec": spec}).encode()))
     if len(_ATTRIBUTES) < 10000:
         _ATTRIBUTES[cls, text] = tuple(attributes)
     return tuple(attributes)

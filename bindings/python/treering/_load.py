@@ -525,7 +525,10 @@ def _finished(rows, tree):
             stack.append(rows.finish[i]([key for key, _ in children], [value for _, value in children]))
         else:
             stack.append(values[i])
-        stack[-1] = (rows.keys[i], stack[-1])
+        key = rows.keys[i]
+        if type(key) is bytes:
+            key = int.from_bytes(key, "little", signed=True)
+        stack[-1] = (key, stack[-1])
     return stack[0][1]
 
 

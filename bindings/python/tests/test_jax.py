@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+# JAX, Flax NNX and optax: arrays, typed keys, states and optimizer states, with and without a target.
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+nnx = pytest.importorskip("flax.nnx")
+optax = pytest.importorskip("optax")
+flax = pytest.importorskip("flax")
+import jax.numpy as jnp  # noqa: E402
+
+import treering  # noqa: E402
+
+
+class Counter(nnx.Variable):
+    pass
+
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.layers = nnx.List([nnx.Linear(3, 4, rngs=rngs), nnx.Linear(4, 2, rngs=rngs)])
+        self.norm = nnx.BatchNorm(4, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.counter = Counter(jnp.zeros((), jnp.int32))
+        self.spread = nnx.Param(jnp.ones((2, 2)), out_sharding=("x", None), eager_sharding=False, note="hello", pair=(1, [2]))
+
+
+def bits(leaf):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return str(jax.random.key_impl(leaf)), np.asarray(jax.random.key_data(leaf)).tobytes()
+    return str(leaf.dtype), leaf.shape, np.asarray(leaf).tobytes()
+
+
+def assert_equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+        assert isinstance(y, jax.Array) and bits(x) == bits(y)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return Net(nnx.Rngs(0, dropout=1))
+
+
+@pytest.mark.parametrize("name", "bool int8 int32 uint32 float16 float32 bfloat16 complex64 int4 uint4 float8_e4m3fn".split())
+def test_jax_arrays_come_back_as_jax_arrays(round_trip, name):
+    array = jnp.arange(15).reshape(3, 5).astype(name)
+    tree = {"x": array, "0d": array[0, 1], "empty": array[:0]}
+    assert_equal(tree, round_trip(tree))
+    assert_equal(tree, round_trip(tree, target=jax.eval_shape(lambda: tree)))
+
+
+def test_typed_keys_keep_their_implementation(round_trip):
+    tree = {"one": jax.random.key(3), "many": jax.random.split(jax.random.key(1, impl="rbg"), 3)}
+    assert_equal(tree, round_trip(tree))
+    assert_equal(tree, round_trip(tree, target=tree))
+    assert_equal(tree, round_trip(tree, target=jax.eval_shape(lambda: tree)))
+    np.testing.assert_array_equal(jax.random.bits(tree["one"], (4,)), jax.random.bits(round_trip(tree)["one"], (4,)))
+
+
+def test_a_state_comes_back_as_itself(round_trip, net):
+    state = nnx.state(net)
+    back = round_trip(state)
+    assert type(back) is nnx.State
+    assert_equal(state, back)
+    assert type(back["counter"]) is Counter and type(back["norm"]["mean"]) is nnx.BatchStat
+    assert type(back["dropout"]["rngs"]["key"]) is nnx.RngKey
+    assert back["spread"].get_metadata() == state["spread"].get_metadata()
+    other = Net(nnx.Rngs(5))
+    nnx.update(other, back)
+    assert_equal(nnx.state(other), state)
+
+
+def test_a_state_is_restored_into_a_target(round_trip, net):
+    state = nnx.state(net)
+    abstract = nnx.state(nnx.eval_shape(lambda: Net(nnx.Rngs(0, dropout=1))))
+    assert_equal(state, round_trip(state, target=state))
+    assert_equal(state, round_trip(state, target=abstract))
+
+
+def test_optimizer_states_come_back_with_and_without_a_target(round_trip, net):
+    params = nnx.state(net, nnx.Param)
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-3), optax.ema(0.9))
+    state = tx.init(params)
+    assert_equal(state, round_trip(state, target=state))
+    back = round_trip(state)
+    assert type(back[1][0]).__name__ == "ScaleByAdamState" and back[1][0]._fields == state[1][0]._fields
+    for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(back)):
+        assert bits(x) == bits(y)
+    optimizer = nnx.Optimizer(net, tx, wrt=nnx.Param)
+    assert_equal(nnx.state(optimizer), round_trip(nnx.state(optimizer)))
+
+
+def test_a_shared_variable_is_stored_once_and_shared_again(round_trip, tmp_path):
+    big = nnx.Param(jnp.ones(1000))
+    state = nnx.State({"a": big, "b": {"c": big}, "other": nnx.Param(jnp.ones(2))})
+    for more in ({}, {"target": state}):
+        back = round_trip(state, **more)
+        assert back["a"] is back["b"]["c"] and back["a"] is not back["other"]
+        assert_equal(state, back)
+    assert treering.info(tmp_path / "run.ring")["raw_bytes"] < 8000
+
+
+def test_a_variable_may_hold_a_tree(round_trip):
+    state = nnx.State({"a": nnx.Variable({"x": jnp.ones(2), "y": (jnp.zeros(1),)}), "b": nnx.Variable(None)})
+    assert_equal(state, round_trip(state))
+    assert_equal(state, round_trip(state, target=state))
+
+
+def test_metadata_of_a_variable_that_is_no_json_is_left_out_with_a_warning(round_trip):
+    state = nnx.State({"a": nnx.Param(jnp.ones(2), hook=print)})
+    with pytest.warns(UserWarning, match="hook"):
+        back = round_trip(state)
+    assert "hook" not in back["a"].get_metadata()
+    with pytest.warns(UserWarning):
+        assert round_trip(state, target=state)["a"].get_metadata()["hook"] is print
+
+
+def test_metadata_shows_a_variables_attributes(tmp_path, net):
+    treering.save(tmp_path / "x", nnx.state(net))
+    found = treering.metadata(tmp_path / "x")
+    kernel = found["layers"][0]["kernel"]
+    assert (kernel.dtype, kernel.shape) == (np.float32, (3, 4))
+    assert kernel.attributes["variable_type"] == ("Param", "Variable") and kernel.attributes["origin"] == "jax"
+    assert found["dropout"]["rngs"]["key"].attributes["tag"] == "dropout"
+    assert found["spread"].attributes["sharding"] == {"spec": ["x", None]}
+    assert_equal(nnx.state(net), treering.load(tmp_path / "x", target=found))
+
+
+def test_flax_structs_keep_static_fields_of_the_target(round_trip):
+    @flax.struct.dataclass
+    class Train:
+        params: object
+        apply: object = flax.struct.field(pytree_node=False)
+
+    value = Train({"w": jnp.ones(2)}, print)
+    back = round_trip(value, target=value)
+    assert type(back) is Train and back.apply is print and bits(back.params["w"]) == bits(value.params["w"])
+    assert list(round_trip(value).fields) == ["params"]
+    assert dataclasses.is_dataclass(back)
+
+
+def test_frozen_dicts_keep_their_type(round_trip):
+    tree = flax.core.freeze({"a": {"b": jnp.ones(1)}})
+    assert type(round_trip(tree)) is type(tree) and type(round_trip(tree, target=tree)) is type(tree)
+
+
+def test_values_under_tracing_and_deleted_arrays_are_refused(round_trip):
+    with pytest.raises(TypeError, match="traced"):
+        jax.jit(lambda x: round_trip({"x": x}))(jnp.ones(2))
+    gone = jnp.ones(2)
+    gone.delete()
+    with pytest.raises(TypeError, match="deleted"):
+        round_trip(gone)
+    with pytest.raises(TypeError, match="no data"):
+        round_trip(jax.ShapeDtypeStruct((2,), "f4"))
+
+
+def test_a_module_is_refused_with_advice(round_trip, net):
+    with pytest.raises(TypeError, match="nnx.state"):
+        round_trip(net)
+
+
+def test_without_jax_imported_arrays_come_back_as_numpy(tmp_path):
+    treering.save(tmp_path / "x", {"x": jnp.ones(2), "wide": np.ones(2, np.float64)})
+    code = (
+        "import sys, treering; tree = treering.load(sys.argv[1]); "
+        "print(type(tree['x']).__module__, tree['wide'].dtype, 'jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "x"], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "numpy float64 False\n"
+
+
+def test_wide_arrays_of_jax_are_not_narrowed(tmp_path):
+    with jax.enable_x64(True):
+        treering.save(tmp_path / "x", jnp.arange(3, dtype=jnp.float64))
+        assert isinstance(treering.load(tmp_path / "x"), jax.Array)
+    assert treering.load(tmp_path / "x").dtype == np.float64
