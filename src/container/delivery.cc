@@ -120,10 +120,7 @@ Status SetMemory(const ReadRequest& request, Delivery* out) {
   const uint64_t width = bits && out->dense ? 1 : tree::ElementBytes(out->wanted);
   const uint64_t units = bits && out->dense ? PackedBytes(out->wanted, elements) : elements;
   if (!base::CheckedMul(units, width, &needed)) return TooSmall(UINT64_MAX, request.dst_size);
-  if (needed > request.dst_size) return TooSmall(needed, request.dst_size);
-  // Copies of bits leave the bits behind the last element alone: they are zero from here on.
-  if (bits && out->dense && needed != 0) static_cast<uint8_t*>(request.dst)[needed - 1] = 0;
-  return Status();
+  return needed <= request.dst_size ? Status() : TooSmall(needed, request.dst_size);
 }
 
 // Calls fn for boxes of at most kBlockElements that make up `part`, in C order.

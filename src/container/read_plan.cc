@@ -93,6 +93,11 @@ Status ReadPlan::AddWhole(const Leaf& leaf, void* dst) {
 Status ReadPlan::AddDelivery(const Leaf& leaf, const Delivery& delivery) {
   const format::NodeRecord& value = leaf.value;
   total_ += delivery.bytes;
+  if (delivery.dst.layout == tree::Layout::kPackedBits && delivery.bytes != 0) {
+    // Copies of bits leave the bits behind the last element alone: they are zero from here on.
+    const uint64_t bytes = PackedBytes(delivery.wanted, delivery.box.elements());
+    static_cast<uint8_t*>(delivery.dst.data)[bytes - 1] = 0;
+  }
   const Box whole = tree::WholeBox(leaf.shape.data(), leaf.rank);
   if (value.storage == format::kInline && value.size <= format::kMaxInline) {
     if (inline_ == nullptr) inline_ = std::make_unique<Scratch>();
