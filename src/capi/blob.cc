@@ -4,6 +4,8 @@
 // A blob is a span and whatever keeps it alive: a mapping, a tree's buffer, new memory. Its count
 // is atomic, and the last free on any thread lets go of the owner. Lent memory is an owner too: its
 // destructor is the caller's release callback, which therefore runs exactly once, whoever is last.
+#include <algorithm>
+#include <cstdint>
 #include <new>
 
 #include "capi/guard.h"
@@ -32,8 +34,8 @@ struct Lent {
 }  // namespace
 
 std::shared_ptr<void> AlignedBuffer(uint64_t size) {
-  if (size > SIZE_MAX - 64) throw std::bad_alloc();
-  void* p = ::operator new(size == 0 ? 1 : static_cast<size_t>(size), kAlignment);
+  const uint64_t wanted = std::clamp<uint64_t>(size, 1, PTRDIFF_MAX);  // more is never to be had
+  void* p = ::operator new(static_cast<size_t>(wanted), kAlignment);
   return std::shared_ptr<void>(p, [](void* q) { ::operator delete(q, kAlignment); });
 }
 

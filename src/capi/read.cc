@@ -2,7 +2,8 @@
 // Reading data through the C ABI: boxes, views, whole items, restoring into a target, verifying.
 //
 // Requests and options are converted in one pass; what they mean, and every check of the file, is
-// container/'s. A report is the one output that a failure may fill, where the header says so.
+// container/'s. A report is the one output that a failure may fill, where the header says so; all
+// others are null or zero first, so that no path out of here can leave one of them behind.
 #include <treering/treering.h>
 
 #include "capi/convert.h"

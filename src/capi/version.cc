@@ -3,6 +3,7 @@
 //
 // The public header is seen by this room alone, so the lower rooms have enumerations of their own.
 // They must agree number by number; the assertions below are where a drift becomes a compile error.
+// Names are static text, since bindings ask for them while they report that memory is out.
 #include <treering/treering.h>
 
 #include "base/status.h"

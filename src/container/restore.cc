@@ -73,10 +73,48 @@ bool BufferSize(tree::Dtype dtype, const uint64_t* shape, uint32_t rank, bool on
          base::CheckedMul(elements, tree::ElementBytes(dtype), out);
 }
 
+// The size of a string is the file's word: there must be chunks for it before memory is taken.
+Status CheckBacked(const Container& container, const NodeInfo& stored) {
+  if (stored.value.storage != format::kInPieces) return {};
+  const IndexView& index = container.index();
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < stored.value.b && sum < stored.value.size; ++i) {
+    TR_ASSIGN_OR_RETURN(const format::PieceRecord piece, index.Piece(stored.value.a + i));
+    for (uint32_t k = 0; k < piece.chunk_count && sum < stored.value.size; ++k) {
+      TR_ASSIGN_OR_RETURN(const format::ChunkRecord chunk, index.Chunk(piece.first_chunk + k));
+      sum += chunk.raw_size;
+    }
+  }
+  if (sum >= stored.value.size) return {};
+  return Status(base::Code::kCorruptStructure,
+                "'" + container.name() +
+                    "': the chunks of a leaf do not add up to its size; "
+                    "restore an intact copy");
+}
+
+// The bytes from the first to the last element that strides reach; false if they leave memory.
+bool Reach(const Node& node, uint64_t* out) {
+  *out = tree::ElementBytes(node.dtype);
+  for (uint32_t i = 0; i < node.rank; ++i) {
+    if (node.shape[i] == 0) {
+      *out = 0;
+      return true;
+    }
+    const int64_t stride = node.value.strides[i];
+    const auto wide = static_cast<uint64_t>(stride);
+    uint64_t span = 0;
+    if (!base::CheckedMul(stride < 0 ? 0 - wide : wide, node.shape[i] - 1, &span) ||
+        !base::CheckedAdd(*out, span, out)) {
+      return false;
+    }
+  }
+  return *out <= INT64_MAX;
+}
+
 class Placer {
  public:
-  Placer(const tree::Tree& target, const RestoreOptions& options)
-      : target_(target), options_(options) {}
+  Placer(const Container& container, const tree::Tree& target, const RestoreOptions& options)
+      : container_(container), target_(target), options_(options) {}
 
   Status Place(const MatchedLeaf& leaf, Placed* placed, ReadRequest* request) {
     const Node node = target_.Get(leaf.target);
@@ -93,6 +131,7 @@ class Placer {
  private:
   Status PlaceScalar(const MatchedLeaf& leaf, const Node& node, Placed* placed,
                      ReadRequest* request) {
+    TR_RETURN_IF_ERROR(CheckBacked(container_, leaf.stored));
     return PlaceBytes(leaf, node, leaf.stored.value.size, placed, request);
   }
 
@@ -173,7 +212,9 @@ class Placer {
       request->dst = arena_.Take(size, &placed->owner);
       request->dst_size = size;
     } else {
-      if (node.destination_size < size && node.value.strides == nullptr) {
+      const bool strided = tree::IsArrayLike(node.kind) && node.value.strides != nullptr;
+      const bool reached = !strided || Reach(node, &size);
+      if (!reached || node.destination_size < size) {
         return Status(base::Code::kInvalidArgument,
                       "'" + target_.Path(leaf.target) + "': the destination holds " +
                           std::to_string(node.destination_size) + " bytes, the value needs " +
@@ -187,6 +228,7 @@ class Placer {
     return {};
   }
 
+  const Container& container_;
   const tree::Tree& target_;
   const RestoreOptions& options_;
   Arena arena_;
@@ -229,7 +271,7 @@ Result<tree::Tree> Restore(const Container& container, std::string_view item,
   const std::vector<MatchedLeaf>& leaves = matcher.leaves();
   std::vector<Placed> placed(leaves.size());
   std::vector<ReadRequest> requests(leaves.size());
-  Placer placer(target, options);
+  Placer placer(container, target, options);
   for (size_t i = 0; i < leaves.size(); ++i) {
     TR_RETURN_IF_ERROR(placer.Place(leaves[i], &placed[i], &requests[i]));
   }

@@ -42,7 +42,9 @@ Status Matcher::Match(std::string_view item) {
     return Status(base::Code::kInvalidArgument,
                   "the target is an empty tree; append its nodes first");
   }
-  stack_.push_back({target_.root(), record.root, true});
+  const auto renamed = renamed_.find(target_.root());
+  const bool moved = renamed != renamed_.end();
+  stack_.push_back({target_.root(), moved ? renamed->second : record.root, true});
   while (!stack_.empty()) {
     const Pair pair = stack_.back();
     stack_.pop_back();
