@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
@@ -55,17 +56,25 @@ std::vector<uint32_t> Forms(const Model& model) {
   return forms;
 }
 
-// "layers_12" → "layers_" and 12. False where the name does not end in a plain number.
-bool SplitNumber(std::string_view key, std::string_view* stem, uint64_t* number) {
+// A name that ends in a number: "layers_12".
+struct Numbered {
+  std::string_view stem;
+  uint64_t number = 0;
+  size_t digits = 0;
+  bool padded = false;  // with zeros in front
+};
+
+bool SplitNumber(std::string_view key, Numbered* out) {
   size_t begin = key.size();
   while (begin > 0 && key[begin - 1] >= '0' && key[begin - 1] <= '9') --begin;
-  const size_t digits = key.size() - begin;
-  if (digits == 0 || digits > kMostDigits || (digits > 1 && key[begin] == '0')) return false;
+  out->digits = key.size() - begin;
+  if (out->digits == 0 || out->digits > kMostDigits) return false;
   if (begin == 1 && key[0] == '-') return false;
-  *stem = key.substr(0, begin);
-  *number = 0;
-  for (size_t i = begin; i < key.size(); ++i)
-    *number = *number * 10 + static_cast<uint64_t>(key[i] - '0');
+  out->stem = key.substr(0, begin);
+  out->padded = out->digits > 1 && key[begin] == '0';
+  out->number = 0;
+  for (const char c : key.substr(begin))
+    out->number = out->number * 10 + static_cast<uint64_t>(c - '0');
   return true;
 }
 
@@ -120,19 +129,34 @@ class Walker {
     stack_.push_back(std::move(frame));
   }
 
+  // Which numbers behind which stems have a fixed width, since some have zeros in front.
+  std::set<std::pair<std::string_view, size_t>> Padded(
+      const std::vector<uint32_t>& children) const {
+    std::set<std::pair<std::string_view, size_t>> padded;
+    Numbered key;
+    for (const uint32_t child : children) {
+      if (collapse_ && SplitNumber(model_.Key(child), &key) && key.padded) {
+        padded.emplace(key.stem, key.digits);
+      }
+    }
+    return padded;
+  }
+
   // Sorts the positions of the children by the row in which they are shown.
   void Arrange(Frame* frame) const {
     const std::vector<uint32_t>& children = frame->children[0];
-    std::map<std::tuple<uint32_t, bool, std::string_view>, uint32_t> known;
+    std::map<std::tuple<uint32_t, bool, std::string_view, size_t>, uint32_t> known;
+    const std::set<std::pair<std::string_view, size_t>> padded = Padded(children);
     std::vector<uint32_t> row_of;
     uint32_t count = 0;
     for (const uint32_t child : children) {
-      std::string_view stem;
-      uint64_t number = 0;
+      Numbered key;
       uint32_t row = count;
-      if (collapse_ && SplitNumber(model_.Key(child), &stem, &number)) {
+      if (collapse_ && SplitNumber(model_.Key(child), &key)) {
         const bool numbered = model_.nodes()[child].numbered;
-        row = known.try_emplace({forms_[child], numbered, stem}, row).first->second;
+        const bool fixed = !padded.empty() && padded.count({key.stem, key.digits}) != 0;
+        row = known.try_emplace({forms_[child], numbered, key.stem, fixed ? key.digits : 0}, row)
+                  .first->second;
       }
       if (row == count) ++count;
       row_of.push_back(row);
@@ -148,7 +172,8 @@ class Walker {
   Group Row(const Frame& frame, size_t row) const {
     Group group;
     std::vector<uint64_t> numbers;
-    std::string_view stem;
+    Numbered key;
+    size_t width = 0;
     for (const std::vector<uint32_t>& children : frame.children) {
       for (uint32_t i = frame.rows[row]; i < frame.rows[row + 1]; ++i) {
         group.members.push_back(children[frame.order[i]]);
@@ -156,11 +181,13 @@ class Walker {
     }
     const size_t siblings = frame.rows[row + 1] - frame.rows[row];
     for (size_t i = 0; siblings > 1 && i < siblings; ++i) {
-      numbers.push_back(0);
-      SplitNumber(model_.Key(group.members[i]), &stem, &numbers.back());
+      SplitNumber(model_.Key(group.members[i]), &key);
+      numbers.push_back(key.number);
+      if (key.padded) width = key.digits;
     }
-    group.label = siblings == 1 ? std::string(model_.Key(group.members[0]))
-                                : std::string(stem) + "[" + Ranges(std::move(numbers)) + "]";
+    group.label = siblings == 1
+                      ? std::string(model_.Key(group.members[0]))
+                      : std::string(key.stem) + "[" + Ranges(std::move(numbers), width) + "]";
     const std::string& above = frame.group.path;
     group.path = above.empty() ? group.label : above + "/" + group.label;
     group.depth = frame.group.depth + 1;
@@ -176,9 +203,12 @@ class Walker {
 
 }  // namespace
 
-std::string Ranges(std::vector<uint64_t> numbers) {
+std::string Ranges(std::vector<uint64_t> numbers, size_t width) {
   std::sort(numbers.begin(), numbers.end());
-  const auto text = [&numbers](size_t i) { return std::to_string(numbers[i]); };
+  const auto text = [&numbers, width](size_t i) {
+    const std::string digits = std::to_string(numbers[i]);
+    return std::string(width > digits.size() ? width - digits.size() : 0, '0') + digits;
+  };
   const size_t n = numbers.size();
   std::vector<std::string> ranges;
   for (size_t i = 0; i < n;) {

@@ -24,7 +24,7 @@ struct Group {
 // set. `visit` answers whether to go below.
 void WalkGroups(const Model& model, bool collapse, const std::function<bool(const Group&)>& visit);
 
-// "0-31", "0,2,…,30", "1-3,7".
-std::string Ranges(std::vector<uint64_t> numbers);
+// "0-31", "0,2,…,30", "1-3,7"; with zeros in front up to `width`.
+std::string Ranges(std::vector<uint64_t> numbers, size_t width);
 
 }  // namespace treering::cli

@@ -4,7 +4,8 @@
 // A float is written with the fewest digits that no other value of its own dtype is nearer to: 0.1
 // in bfloat16 is "0.1", though the float32 of the same value needs more digits. Narrow floats come
 // as float32, which holds each of them exactly; how many bits of precision the dtype has decides
-// how near is near enough. Integers are never taken through a float.
+// how near is near enough. In JSON a float has the digits of its exact value as a double, which is
+// what readers compare with. Integers are never taken through a float.
 #include "cli/elements.h"
 
 #include <treering/treering.h>
@@ -88,6 +89,7 @@ std::string Shortest(T value) {
 std::string NarrowText(uint32_t dtype, float value, bool json) {
   if (!std::isfinite(value)) return NotFinite(static_cast<double>(value), json);
   const double exact = static_cast<double>(value);
+  if (json) return Shortest(exact);
   if (exact == 0) return std::signbit(value) ? "-0.0" : "0.0";
   if (std::fabs(exact) < kWrittenOut && exact == std::trunc(exact)) return Shortest(value);
   int exponent = 0;
@@ -121,7 +123,8 @@ std::string IntText(uint32_t dtype, const uint8_t* p) {
 }
 
 std::string Float32Text(float value, bool json) {
-  return std::isfinite(value) ? Shortest(value) : NotFinite(static_cast<double>(value), json);
+  if (!std::isfinite(value)) return NotFinite(static_cast<double>(value), json);
+  return json ? Shortest(static_cast<double>(value)) : Shortest(value);
 }
 
 std::string Joined(const std::string& real, std::string imaginary, bool json) {

@@ -15,7 +15,7 @@ uint64_t ReadSize(uint32_t dtype);
 // Bits of an element as it is packed.
 uint64_t PackedBits(uint32_t dtype);
 
-// The shortest text that means the element among the values of its dtype; as JSON, or as NumPy.
+// The shortest text that means the element among the values of its dtype; for JSON, among doubles.
 // `element` holds ReadSize(dtype) bytes in the host's order.
 std::string ElementText(uint32_t dtype, const uint8_t* element, bool json);
 std::string FloatText(double value, bool json);

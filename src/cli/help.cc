@@ -41,9 +41,9 @@ constexpr char kInfo[] =
 Format, size, items, leaves, parameters (elements of arrays), the dtypes' shares of the bytes,
 size as stored, digests, metadata. Reads metadata only.
 
-JSON: {"file", "format", "file_size", "index_size", "nodes", "leaves", "aliases", "chunks", "other_files",
-"parameters", "raw_bytes", "stored_bytes", "features": {"compat", "ro_compat", "incompat"},
-"digests": {"content", "file"}, "metadata": text or null,
+JSON: {"file", "format", "file_size", "index_size", "nodes", "leaves", "aliases", "chunks",
+"other_files", "parameters", "raw_bytes", "stored_bytes",
+"features": {"compat", "ro_compat", "incompat"}, "digests": {"content", "file"}, "metadata": text or null,
 "items": [{"name", "kind": "tree"|"json"|"blob", "leaves", "bytes"}],
 "dtypes": [{"name", "bytes", "leaves", "elements"}]}
 )";
@@ -103,7 +103,7 @@ finding, with the leaf, the offset in the file, what was expected and found.
 JSON: one file: {"file", "ok", "status", "message", "bytes", "leaves", "leaves_affected",
 "seconds", "findings": [{"kind": "damaged"|"invalid"|"unreadable", "path", "status", "expected",
 "found", "offset": number or null}]}; several files: a list of those. status is "OK" or the name
-of the library's status; for a file that cannot be opened bytes and leaves are null
+of the library's status; bytes and leaves are null where the file is too damaged to say
 )";
 
 }  // namespace

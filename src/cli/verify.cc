@@ -84,7 +84,7 @@ struct Found {
 
 struct Verified {
   std::string file;
-  bool opened = false;
+  bool described = false;  // bytes and leaves are known
   treering_status status = TREERING_OK;
   Outcome outcome;
   uint64_t bytes = 0;
@@ -126,12 +126,12 @@ Verified Verify(const std::string& file, const Options& options) {
   const std::unique_ptr<treering_checkpoint, CheckpointFree> checkpoint(handle);
   v.outcome = FromError(v.status, error);
   if (!v.outcome.ok()) return v;
-  v.opened = true;
   treering_info info = {};
   info.struct_size = sizeof(info);
   if (treering_checkpoint_info(&info, handle, nullptr) == TREERING_OK) {
     v.bytes = info.file_size;
     v.leaves = info.leaf_count;
+    v.described = true;
   }
   treering_report* report = nullptr;
   const auto start = std::chrono::steady_clock::now();
@@ -177,7 +177,8 @@ void PrintFindings(const Verified& v, const Options& options, Output* out) {
     line += "; intact " + std::to_string(v.leaves - v.affected) + " of " +
             Plural(v.leaves, "leaf", "leaves");
   }
-  out->Line(line + " (" + Size(v.bytes, options.exact_bytes) + ")");
+  if (v.described) line += " (" + Size(v.bytes, options.exact_bytes) + ")";
+  out->Line(line);
 }
 
 void PrintText(const Verified& v, const Options& options, Output* out) {
@@ -200,7 +201,7 @@ void PrintJson(const Verified& v, Json* json) {
   json->Member("message", v.outcome.message);
   for (const auto& [name, value] : {std::pair("bytes", v.bytes), std::pair("leaves", v.leaves)}) {
     json->Key(name);
-    if (v.opened) {
+    if (v.described) {
       json->Unsigned(value);
     } else {
       json->Null();
