@@ -64,11 +64,8 @@ def state_of(model, optimizer):
 
 def latest(folder):
     """(epoch, path) of the newest checkpoint there, or (0, None)."""
-    found = [(int(m.group(1)), os.path.join(folder, m.string)) for m in map(CHECKPOINT.fullmatch, os.listdir(folder)) if m]
-    return max(found, default=(0, None))
-
-
-CHECKPOINT = re.compile(r"epoch-(\d{4})\.ring")
+    names = filter(re.compile(r"epoch-\d{4}\.ring").fullmatch, os.listdir(folder))
+    return max(((int(name[6:10]), os.path.join(folder, name)) for name in names), default=(0, None))
 
 
 def resume(path, model, optimizer):

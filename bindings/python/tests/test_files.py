@@ -142,7 +142,11 @@ def test_a_placeholder_leaves_its_leaf_out(path):
 
 
 def test_errors_survive_pickling(path):
-    for call in (lambda: treering.load("nowhere"), lambda: treering.load(path, target={"a": 1}), lambda: treering.save(path, 1)):
+    for call in (
+        lambda: treering.load("nowhere"),
+        lambda: treering.load(path, target={"a": 1}),
+        lambda: treering.save(path, 1),
+    ):
         with pytest.raises(treering.TreeringError) as caught:
             call()
         error = caught.value

@@ -5,7 +5,6 @@
 # taken whole, by list operations. All else goes through one handler per type. Nothing recurses, so
 # depth is the format's affair; a container that is open already is a cycle. For a target the same
 # walk makes, beside each row, the function that turns what was restored into what the target had.
-import dataclasses
 import sys
 from itertools import repeat
 
@@ -18,9 +17,10 @@ from ._values import AbstractLeaf, PRNGKey, Record, is_static, make_dataclass, t
 
 DICT, LIST, TUPLE = lib.TREERING_DICT, lib.TREERING_LIST, lib.TREERING_TUPLE
 NAMEDTUPLE, DATACLASS, CUSTOM = lib.TREERING_NAMEDTUPLE, lib.TREERING_DATACLASS, lib.TREERING_CUSTOM
-NONE, ARRAY, BOOLEAN, INTEGER = lib.TREERING_NONE, lib.TREERING_ARRAY, lib.TREERING_BOOLEAN, lib.TREERING_INTEGER
-FLOAT, COMPLEX, STRING = lib.TREERING_FLOAT, lib.TREERING_COMPLEX, lib.TREERING_STRING
-BYTES, PRNG_KEY = lib.TREERING_BYTES, lib.TREERING_PRNG_KEY
+NONE, ARRAY = lib.TREERING_NONE, lib.TREERING_ARRAY
+BOOLEAN, INTEGER, FLOAT = lib.TREERING_BOOLEAN, lib.TREERING_INTEGER, lib.TREERING_FLOAT
+COMPLEX, STRING, BYTES = lib.TREERING_COMPLEX, lib.TREERING_STRING, lib.TREERING_BYTES
+PRNG_KEY = lib.TREERING_PRNG_KEY
 ALIAS, PLACEHOLDER = lib.TREERING_ALIAS, lib.TREERING_PLACEHOLDER
 
 NUMPY = ((lib.TREERING_ATTR_ORIGIN, b"numpy"),)
@@ -183,7 +183,8 @@ def _simple(kind):
 def _items(self, mapping):
     for key, value in mapping.items():
         if type(key) not in _KEY_TYPES:
-            self.refuse(key if isinstance(key, (str, int)) else str(key), _REFUSED_KEY.format(type(key).__name__, key))
+            shown = key if isinstance(key, (str, int)) else str(key)
+            self.refuse(shown, _REFUSED_KEY.format(type(key).__name__, key))
         yield key, value
 
 
@@ -225,8 +226,10 @@ def _namedtuple(self, key, value, extra):
 
 
 def _dataclass(self, key, value, extra):
+    from dataclasses import fields
+
     cls = type(value)
-    names = [field.name for field in dataclasses.fields(cls) if not is_static(field)]
+    names = [field.name for field in fields(cls) if not is_static(field)]
     names = [name for name in names if hasattr(value, name)]
     build = None
     if self.target:
@@ -265,6 +268,11 @@ def _numpy_scalar(self, key, value, extra):
         self.row(key, ARRAY, NUMPY_SCALAR + extra, np.asarray(value))
 
 
+_NAMED_KINDS = {
+    "bool": BOOLEAN, "int": INTEGER, "float": FLOAT, "complex": COMPLEX, "string": STRING, "bytes": BYTES,
+}  # fmt: skip
+
+
 def _abstract(self, key, value, extra):
     if not self.target:
         self.refuse(key, "an abstract leaf has no data to save; give an array")
@@ -274,15 +282,15 @@ def _abstract(self, key, value, extra):
         kind = PRNG_KEY if value.kind == "prng_key" else ARRAY
         self.wanted(key, kind, extra, value.dtype, value.shape, finisher(value))
     else:
-        kinds = {"bool": BOOLEAN, "int": INTEGER, "float": FLOAT, "complex": COMPLEX, "string": STRING, "bytes": BYTES}
-        self.row(key, kinds[value.kind], extra, None, finisher(value))
+        self.row(key, _NAMED_KINDS[value.kind], extra, None, finisher(value))
 
 
 def _prng_key(self, key, value, extra):
     attributes = ((lib.TREERING_ATTR_PRNG_IMPL, value.impl.encode()),) + extra
     if self.target:
         impl = value.impl
-        self.wanted(key, PRNG_KEY, attributes, value.words.dtype, value.words.shape, lambda raw: PRNGKey(impl, raw))
+        words = value.words
+        self.wanted(key, PRNG_KEY, attributes, words.dtype, words.shape, lambda raw: PRNGKey(impl, raw))
     else:
         self.row(key, PRNG_KEY, attributes, value.words)
 
@@ -320,7 +328,7 @@ def _handler(self, cls, key):
         from . import _jax
 
         handler = _jax.handler(cls)
-    if handler is None and dataclasses.is_dataclass(cls):
+    if handler is None and hasattr(cls, "__dataclass_fields__"):
         handler = _dataclass
     if handler is None:
         self.refuse(key, _advice(cls))

@@ -6,7 +6,9 @@ import warnings
 
 import numpy as np
 
-from ._flatten import ARRAY, ALIAS, CUSTOM, DICT, FROZEN_NAME, JAX, PRNG_KEY, STATE_NAME, _items, _mapping, named
+from ._flatten import (
+    ALIAS, ARRAY, CUSTOM, DICT, FROZEN_NAME, JAX, PRNG_KEY, STATE_NAME, _items, _mapping, named,
+)  # fmt: skip
 from ._ffi import lib
 from ._values import type_name
 

@@ -168,7 +168,8 @@ class _Nodes:
         self.counts = columns["child_count"].tolist()
         self.sizes = columns["data_size"].tolist()
         aliases = columns["alias_of"]
-        self.aliases = [(i, int(aliases[i]) - root) for i in np.flatnonzero(aliases != lib.TREERING_NO_NODE).tolist()]
+        positions = np.flatnonzero(aliases != lib.TREERING_NO_NODE).tolist()
+        self.aliases = [(i, int(aliases[i]) - root) for i in positions]
         for i, key in enumerate(self.keys):
             if type(key) is bytes:
                 self.keys[i] = int.from_bytes(key, "little", signed=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What trees hold beside Python's own types: abstract leaves, records, documents; registered classes.
-import dataclasses
+#
+# dataclasses is imported where it is needed only: it costs a good part of `import treering`.
 
 
 class AbstractLeaf:
@@ -83,18 +84,31 @@ class Record:
         return f"{name}({', '.join(f'{key}={value!r}' for key, value in self._fields.items())})"
 
 
-@dataclasses.dataclass(frozen=True)
-class Json:
+class _Document:
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other):
+        return self.value == other.value if type(other) is type(self) else NotImplemented
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.value!r})"
+
+
+class Json(_Document):
     """As the value of an item: a JSON document. `load(path, item=name)` gives the value back."""
 
-    value: object
+    __slots__ = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Blob:
+class Blob(_Document):
     """As the value of an item: bytes as they are."""
 
-    value: bytes
+    __slots__ = ()
 
 
 class PRNGKey:
@@ -126,7 +140,7 @@ def type_name(cls):
 def register_dataclass(cls):
     """Makes `load` give instances of `cls`, without calling its __init__, where a file has a
     dataclass of that module and name. Usable as a decorator."""
-    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+    if not (isinstance(cls, type) and hasattr(cls, "__dataclass_fields__")):
         raise TypeError(f"{cls!r} is no dataclass")
     REGISTERED[type_name(cls)] = cls
     return cls
@@ -140,6 +154,8 @@ def is_static(field):
 def make_dataclass(cls, values, template=None):
     """An instance with these fields; fields that are not saved come from `template`, else from
     their defaults."""
+    import dataclasses
+
     result = object.__new__(cls)
     for field in dataclasses.fields(cls):
         if field.name in values:
