@@ -12,8 +12,9 @@ CORE = os.path.join(HERE, "core")
 
 def build_sdist(sdist_directory, config_settings=None):
     checkout = os.path.dirname(os.path.dirname(HERE))
-    if os.path.isdir(CORE):  # an sdist made from an sdist
-        return build_meta.build_sdist(sdist_directory, config_settings)
+    if not os.path.isfile(os.path.join(checkout, "include/treering/treering.h")):
+        return build_meta.build_sdist(sdist_directory, config_settings)  # from an sdist
+    shutil.rmtree(CORE, ignore_errors=True)
     try:
         for name in ("include", "src"):
             shutil.copytree(os.path.join(checkout, name), os.path.join(CORE, name))

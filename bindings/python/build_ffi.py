@@ -6,10 +6,10 @@ import re
 import cffi
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# In an sdist the core is beside this file, in a checkout two folders up.
-CORE = os.path.join(HERE, "core")
-if not os.path.isdir(CORE):
-    CORE = os.path.dirname(os.path.dirname(HERE))
+# In a checkout the core is two folders up, in an sdist beside this file.
+CORE = os.path.dirname(os.path.dirname(HERE))
+if not os.path.isfile(os.path.join(CORE, "include/treering/treering.h")):
+    CORE = os.path.join(HERE, "core")
 
 BRIDGE = """
 typedef struct treering_py_code {
