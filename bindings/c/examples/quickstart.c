@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The README's example: a small tree is saved, opened again, and one of its arrays read in place.
+ * A small tree is saved and opened again, and one of its arrays is read where it lies in the mapping.
  */
 #include <stdio.h>
 #include <treering/treering.h>
