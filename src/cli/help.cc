@@ -43,8 +43,8 @@ size as stored, digests, metadata. Reads metadata only.
 
 JSON: {"file", "format", "file_size", "index_size", "nodes", "leaves", "aliases", "chunks",
 "other_files", "parameters", "raw_bytes", "stored_bytes",
-"features": {"compat", "ro_compat", "incompat"}, "digests": {"content", "file"}, "metadata": text or null,
-"items": [{"name", "kind": "tree"|"json"|"blob", "leaves", "bytes"}],
+"features": {"compat", "ro_compat", "incompat"}, "digests": {"content", "file"},
+"metadata": text or null, "items": [{"name", "kind": "tree"|"json"|"blob", "leaves", "bytes"}],
 "dtypes": [{"name", "bytes", "leaves", "elements"}]}
 )";
 
