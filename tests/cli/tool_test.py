@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 
-TOOL, MAKE = sys.argv[1:3]
+TOOL, MAKE = map(os.path.abspath, sys.argv[1:3])
 LEAF_COUNT = 200000
 
 
