@@ -31,7 +31,8 @@ class BuildWithCore(build_ext):
             for folder in ("src", "include")
             for name in glob.glob(os.path.join(build_ffi.CORE, folder, "*", "*.h"))
         ]
-        self.newest = max(map(os.path.getmtime, headers + [__file__]))
+        version = os.path.join(build_ffi.CORE, "meson.build")
+        self.newest = max(map(os.path.getmtime, headers + [__file__, version]))
         os.makedirs(self.build_temp, exist_ok=True)
         with ThreadPoolExecutor(processors) as pool:
             return sum(pool.map(lambda name: self.compile_one(source, name), files), [])
