@@ -110,8 +110,8 @@ static inline void check_failure_at(treering_status found, treering_status expec
   if (found != expected) {
     snprintf(text, sizeof text, "status %s, expected %s: %s", treering_status_name(found),
              treering_status_name(expected), last_error.message);
-    _fail(file, line);
     print_error("%s\n", text);
+    _fail(file, line);
   }
   _assert_int_equal((uint64_t)last_error.status, (uint64_t)expected, file, line);
   _assert_true(strlen(last_error.message) > 10, "a message", file, line);
