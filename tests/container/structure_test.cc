@@ -227,7 +227,8 @@ struct Ends {
 };
 
 Ends UseAfterTheEnd() {
-  const Tree tree = Sample(1).Make();
+  const Build b = Sample(1);  // lends its data to the tree
+  const Tree tree = b.Make();
   Bytes bytes;
   const auto out = storage::WriteToVector(&bytes);
   auto writer = std::move(Writer::Create(out.get(), WriterOptions()).value());
