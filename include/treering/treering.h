@@ -815,7 +815,8 @@ treering_status treering_checkpoint_restore(treering_tree** out, treering_report
 
 /* Checks everything: every byte, every record, order, overlaps, totals, padding. OK: the container
  * is intact and the report empty. Else the worst finding's status, and *out_report names each
- * damaged leaf: it is filled on CORRUPT_*, UNSUPPORTED_* and NOT_FOUND_FILE too. @since 0.1 */
+ * damaged leaf: it is filled on CORRUPT_*, UNSUPPORTED_*, NOT_FOUND_FILE and LIMIT too, and on IO_*
+ * where the bytes of leaves could not be read. @since 0.1 */
 treering_status treering_checkpoint_verify(treering_report** out_report,
                                            const treering_checkpoint* checkpoint,
                                            const treering_read_options* options,
