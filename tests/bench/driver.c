@@ -29,7 +29,7 @@ struct workload {
   uint64_t leaf_bytes;
   uint8_t* data; /* leaves * leaf_bytes, 4096-aligned */
   treering_node* nodes;
-  char (*keys)[16];
+  char (*keys)[32];
 };
 
 static struct workload workloads[] = {
@@ -89,7 +89,6 @@ static void fill_random(uint8_t* p, uint64_t n) {
 }
 
 static void make_nodes(struct workload* w) {
-  static uint64_t shape[1];
   w->nodes = calloc(w->leaves + 1, sizeof *w->nodes);
   w->keys = calloc(w->leaves, sizeof *w->keys);
   if (w->nodes == NULL || w->keys == NULL) die("calloc");
@@ -97,7 +96,6 @@ static void make_nodes(struct workload* w) {
   w->nodes[0].child_count = w->leaves;
   uint64_t* own = malloc(sizeof *own);
   if (own == NULL) die("malloc");
-  (void)shape;
   *own = w->leaf_bytes / 4;
   for (uint64_t i = 0; i < w->leaves; ++i) {
     treering_node* n = &w->nodes[i + 1];
@@ -182,7 +180,7 @@ static void treering_first_it(const struct workload* w, const char* path) {
   treering_checkpoint* checkpoint = NULL;
   uint64_t node = 0;
   char leaf[32];
-  char key[16];
+  char key[32];
   snprintf(key, sizeof key, "leaf%07" PRIu64, w->leaves / 3);
   check(treering_checkpoint_open(&checkpoint, path, TREERING_NUL, NULL, &error), &error);
   check(treering_checkpoint_find(&node, checkpoint, "", 0, key, TREERING_NUL, &error), &error);
