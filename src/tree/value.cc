@@ -60,7 +60,9 @@ Status ValueReader::Read(const Node& node, Record* r, bool lent) {
 }
 
 Status ValueReader::Array(const Node& node, Record* r) {
-  if (!IsKnown(node.dtype)) {
+  // A container may hold dtypes of a later version: their metadata are kept, their bytes are not.
+  const bool known = IsKnown(node.dtype);
+  if (!known && (node.value.form != ValueForm::kAbstract || node.dtype.bits == 0)) {
     return Bad("dtype " + std::to_string(node.dtype.number()) + " is not known");
   }
   if (node.rank > kMaxRank) {
@@ -77,10 +79,10 @@ Status ValueReader::Array(const Node& node, Record* r) {
   const bool sub_byte = IsSubByte(node.dtype);
   r->dtype = node.dtype;
   r->rank = static_cast<uint8_t>(node.rank);
-  r->size = raw;
+  r->size = known ? raw : node.value.size;
   r->one_per_byte = sub_byte && node.value.one_per_byte;
   uint64_t count = 0;
-  if (node.value.size != 0 && node.value.size != raw &&
+  if (known && node.value.size != 0 && node.value.size != raw &&
       !(r->one_per_byte && ElementCount(node.shape, node.rank, &count) &&
         count == node.value.size)) {
     return WrongSize(Describe(node.dtype, node.shape, node.rank).c_str(), raw, node.value.size);
