@@ -40,7 +40,7 @@ inline bool RepairHashes(Bytes* file, bool chunks = true) {
     base::StoreLe64(file->data() + index + size + 8 * i,
                     codec::Hash64(ByteSpan(file->data() + index + at, n)));
   }
-  const ByteSpan table(file->data() + index + size, placed ? blocks * 8 : 0);
+  const ByteSpan table = placed ? ByteSpan(file->data() + index + size, blocks * 8) : ByteSpan();
   base::StoreLe64(trailer, codec::Hash64(ByteSpan(file->data(), format::kHeaderSize)));
   if (placed) base::StoreLe64(trailer + 32, codec::Hash64(table));
   codec::Hasher128 digest;

@@ -72,10 +72,9 @@ void Leaves(Growing* g) {
   g->Key("scalars").Container(TREERING_LIST, 26);
   int64_t at = 0;
   g->At(at++).Leaf(TREERING_BOOLEAN, TEXT("\1"));
-  for (const Bytes& value :
-       {TEXT("\0"), TEXT("\xff"), TEXT("\x7f"), TEXT("\x80\0"), TEXT("\x80"), TEXT("\x7f\xff"),
-        TEXT("\xff\xff\xff\xff\xff\xff\xff\x7f"), TEXT("\0\0\0\0\0\0\0\x80"),
-        TEXT("\0\0\0\0\0\0\0\x80\0")}) {
+  for (const Bytes& value : {TEXT("\0"), TEXT("\xff"), TEXT("\x7f"), TEXT("\x80\0"), TEXT("\x80"),
+                             TEXT("\x7f\xff"), TEXT("\xff\xff\xff\xff\xff\xff\xff\x7f"),
+                             TEXT("\0\0\0\0\0\0\0\x80"), TEXT("\0\0\0\0\0\0\0\x80\0")}) {
     g->At(at++).Leaf(TREERING_INTEGER, value);
   }
   g->At(at++).Leaf(TREERING_INTEGER, Bytes(25, '\xff') + "\x7f");  // 2^207 - 1
@@ -124,16 +123,21 @@ treering_blob* Kinds() {
 }
 
 constexpr uint32_t kDtypes[] = {
-    TREERING_BOOL,          TREERING_INT2,          TREERING_INT4,
-    TREERING_INT8,          TREERING_INT16,         TREERING_INT32,
-    TREERING_INT64,         TREERING_UINT2,         TREERING_UINT4,
-    TREERING_UINT8,         TREERING_UINT16,        TREERING_UINT32,
-    TREERING_UINT64,        TREERING_FLOAT16,       TREERING_FLOAT32,
-    TREERING_FLOAT64,       TREERING_BFLOAT16,      TREERING_COMPLEX64,
-    TREERING_COMPLEX128,    TREERING_FLOAT8_E3M4,   TREERING_FLOAT8_E4M3,
-    TREERING_FLOAT8_E4M3B11FNUZ, TREERING_FLOAT8_E4M3FN, TREERING_FLOAT8_E4M3FNUZ,
-    TREERING_FLOAT8_E5M2,   TREERING_FLOAT8_E5M2FNUZ, TREERING_FLOAT8_E8M0FNU,
-    TREERING_FLOAT6_E2M3FN, TREERING_FLOAT6_E3M2FN, TREERING_FLOAT4_E2M1FN,
+    TREERING_BOOL,           TREERING_INT2,
+    TREERING_INT4,           TREERING_INT8,
+    TREERING_INT16,          TREERING_INT32,
+    TREERING_INT64,          TREERING_UINT2,
+    TREERING_UINT4,          TREERING_UINT8,
+    TREERING_UINT16,         TREERING_UINT32,
+    TREERING_UINT64,         TREERING_FLOAT16,
+    TREERING_FLOAT32,        TREERING_FLOAT64,
+    TREERING_BFLOAT16,       TREERING_COMPLEX64,
+    TREERING_COMPLEX128,     TREERING_FLOAT8_E3M4,
+    TREERING_FLOAT8_E4M3,    TREERING_FLOAT8_E4M3B11FNUZ,
+    TREERING_FLOAT8_E4M3FN,  TREERING_FLOAT8_E4M3FNUZ,
+    TREERING_FLOAT8_E5M2,    TREERING_FLOAT8_E5M2FNUZ,
+    TREERING_FLOAT8_E8M0FNU, TREERING_FLOAT6_E2M3FN,
+    TREERING_FLOAT6_E3M2FN,  TREERING_FLOAT4_E2M1FN,
 };
 
 // Elements that are allowed in the dtype, with zero bits behind the last.
@@ -262,16 +266,15 @@ bool AddItems(treering_writer* writer, treering_error* error) {
   treering_tree* bare = b.Finish();
   const Bytes blob = Noise(100, 5);
   const Bytes json = "{\"step\": 1200, \"names\": [\"\\u00e9\", null, true, -1.5e3]}";
-  const bool fine =
-      params != nullptr && bare != nullptr &&
-      treering_writer_add_tree(writer, "params", TREERING_NUL, params, error) == 0 &&
-      treering_writer_add_bytes(writer, TREERING_ITEM_JSON, "config", TREERING_NUL, json.data(),
-                                json.size(), error) == 0 &&
-      treering_writer_add_bytes(writer, TREERING_ITEM_BLOB, "\xc3\xa9/blob", TREERING_NUL,
-                                blob.data(), blob.size(), error) == 0 &&
-      treering_writer_add_bytes(writer, TREERING_ITEM_BLOB, "empty", TREERING_NUL, "", 0, error) ==
-          0 &&
-      treering_writer_add_tree(writer, "bare leaf", TREERING_NUL, bare, error) == 0;
+  const bool fine = params != nullptr && bare != nullptr &&
+                    treering_writer_add_tree(writer, "params", TREERING_NUL, params, error) == 0 &&
+                    treering_writer_add_bytes(writer, TREERING_ITEM_JSON, "config", TREERING_NUL,
+                                              json.data(), json.size(), error) == 0 &&
+                    treering_writer_add_bytes(writer, TREERING_ITEM_BLOB, "\xc3\xa9/blob",
+                                              TREERING_NUL, blob.data(), blob.size(), error) == 0 &&
+                    treering_writer_add_bytes(writer, TREERING_ITEM_BLOB, "empty", TREERING_NUL, "",
+                                              0, error) == 0 &&
+                    treering_writer_add_tree(writer, "bare leaf", TREERING_NUL, bare, error) == 0;
   treering_tree_free(params);
   treering_tree_free(bare);
   return fine;
@@ -285,8 +288,8 @@ treering_blob* Items() {
   options.metadata_size = TREERING_NUL;
   treering_writer* writer = nullptr;
   treering_blob* blob = nullptr;
-  if (treering_writer_create_memory(&writer, &options, &error) != 0 ||
-      !AddItems(writer, &error) || treering_writer_finish(nullptr, &blob, writer, &error) != 0) {
+  if (treering_writer_create_memory(&writer, &options, &error) != 0 || !AddItems(writer, &error) ||
+      treering_writer_finish(nullptr, &blob, writer, &error) != 0) {
     std::fprintf(stderr, "%s\n", error.message);
   }
   treering_writer_free(writer);
@@ -356,5 +359,4 @@ const struct golden_case golden_cases[] = {
     {"tiny_zstd-0.1", 1, golden::TinyZstd},
 };
 const size_t golden_case_count = sizeof(golden_cases) / sizeof(golden_cases[0]);
-
 }

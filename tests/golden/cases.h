@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 struct golden_case {
-  const char* name;            /* of the file, without ".ring" */
-  int compressed;              /* 1: the bytes depend on the version of libzstd */
+  const char* name;             /* of the file, without ".ring" */
+  int compressed;               /* 1: the bytes depend on the version of libzstd */
   treering_blob* (*make)(void); /* NULL if the library refused: a message is on stderr */
 };
 

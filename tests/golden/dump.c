@@ -114,8 +114,8 @@ static treering_status dump_one(struct text* out, const treering_checkpoint* che
   treering_blob* scratch = NULL;
   uint64_t count = 0;
   struct place place = {id, 0, 0, 0};
-  treering_status status = treering_checkpoint_nodes(checkpoint, id, &node, sizeof(node), 1, &count,
-                                                     &scratch, error);
+  treering_status status =
+      treering_checkpoint_nodes(checkpoint, id, &node, sizeof(node), 1, &count, &scratch, error);
   if (status != TREERING_OK) return status;
   place.parent = node.parent;
   place.alias = node.alias_of;
@@ -259,8 +259,8 @@ treering_status dump_by_load(struct text* out, const treering_checkpoint* checkp
   for (uint64_t i = 0; status == TREERING_OK && i < all.info.item_count; ++i) {
     const treering_item* item = &all.items[i];
     treering_tree* tree = NULL;
-    status = treering_checkpoint_load(&tree, checkpoint, item->name, item->name_size, &options,
-                                      error);
+    status =
+        treering_checkpoint_load(&tree, checkpoint, item->name, item->name_size, &options, error);
     if (status != TREERING_OK) break;
     add_item(out, item, treering_tree_node_count(tree));
     status = dump_tree(out, tree, item->root, error);
@@ -309,9 +309,12 @@ treering_status compare_views(uint64_t* views, uint64_t* without,
     treering_node node;
     treering_blob* scratch = NULL;
     uint64_t count = 0;
-    treering_status status = treering_checkpoint_nodes(checkpoint, id, &node, sizeof(node), 1,
-                                                       &count, &scratch, error);
-    if (status != TREERING_OK || count == 0) return status;
+    treering_status status =
+        treering_checkpoint_nodes(checkpoint, id, &node, sizeof(node), 1, &count, &scratch, error);
+    if (status != TREERING_OK || count == 0) {
+      treering_blob_free(scratch);
+      return status;
+    }
     if (node.kind >= TREERING_ARRAY) {
       status = compare_view(views, without, checkpoint, &node, error);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The canonical dump of tests/oracle/read_ring.py, made through the C API: a line per item and node. */
+ * The canonical dump of tests/oracle/read_ring.py, made through the C API: a line per item and
+ * node. */
 #ifndef TREERING_TESTS_GOLDEN_DUMP_H_
 #define TREERING_TESTS_GOLDEN_DUMP_H_
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every golden file reads as its committed dump, in each way, and is written again byte for byte. */
+ * Every golden file reads as its committed dump, in each way, and is written again byte for byte.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above. */
-#include <cmocka.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <treering/treering.h>
 #include <zstd.h>
+#include <cmocka.h>
 
 #include "cases.h"
 #include "dump.h"
@@ -75,10 +76,9 @@ static int dumps_right(const char* name, enum way way) {
   treering_checkpoint* checkpoint = open_golden(name, map);
   if (checkpoint == NULL) return 0;
   struct text found = {NULL, 0, 0};
-  const treering_status status =
-      way == BY_READ || way == BY_READ_MAPPED
-          ? dump_by_read(&found, checkpoint, &error)
-          : dump_by_load(&found, checkpoint, way == BY_VIEWS, &error);
+  const treering_status status = way == BY_READ || way == BY_READ_MAPPED
+                                     ? dump_by_read(&found, checkpoint, &error)
+                                     : dump_by_load(&found, checkpoint, way == BY_VIEWS, &error);
   size_t size = 0;
   char* expected = whole(name, ".dump", &size);
   const int right = status == TREERING_OK && expected != NULL && size == found.size &&
