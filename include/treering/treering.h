@@ -185,8 +185,7 @@ uint32_t treering_dtype_parse(const char* name, uint64_t name_size);
 #define TREERING_KEY_INDEX 1 /* position in a list, tuple or custom node: `integer` */
 #define TREERING_KEY_STRING 2
 #define TREERING_KEY_INT 3    /* `integer` */
-#define TREERING_KEY_BIGINT 4 /* beyond int64: `text` is two's complement, little-endian, minimal \
-                               */
+#define TREERING_KEY_BIGINT 4 /* beyond int64: `text`, two's complement, little-endian, minimal */
 
 typedef struct treering_key {
   int32_t kind;
@@ -198,17 +197,14 @@ typedef struct treering_key {
 
 /* Attributes of nodes. Ids below 32768 are the format's; from there up they are the caller's. */
 #define TREERING_ATTR_VARIABLE_TYPE \
-  1                               /* names, most derived first, NUL between: "Param\0Variable" */
-#define TREERING_ATTR_TAG 2       /* text */
-#define TREERING_ATTR_METADATA 3  /* JSON text */
-#define TREERING_ATTR_SHARDING 4  /* JSON text, advice only */
-#define TREERING_ATTR_PRNG_IMPL 5 /* text: "threefry2x32" */
-#define TREERING_ATTR_SCALAR_KIND                                                                  \
-  6                               /* text: "numpy" for a 0-d array that was a NumPy scalar, else a \
-                                     host-language scalar type's name */
-#define TREERING_ATTR_ORIGIN 7    /* text: "numpy", "jax", "torch" */
-#define TREERING_ATTR_TYPE_NAME 8 /* text: "module:qualified.name" of the host type; a hint only \
-                                   */
+  1                                 /* names, most derived first, NUL between: "Param\0Variable" */
+#define TREERING_ATTR_TAG 2         /* text */
+#define TREERING_ATTR_METADATA 3    /* JSON text */
+#define TREERING_ATTR_SHARDING 4    /* JSON text, advice only */
+#define TREERING_ATTR_PRNG_IMPL 5   /* text: "threefry2x32" */
+#define TREERING_ATTR_SCALAR_KIND 6 /* text: "numpy" for a NumPy scalar, else its type's name */
+#define TREERING_ATTR_ORIGIN 7      /* text: "numpy", "jax", "torch" */
+#define TREERING_ATTR_TYPE_NAME 8   /* text: "module:qualified.name", a hint only */
 
 typedef struct treering_attribute {
   uint32_t id;

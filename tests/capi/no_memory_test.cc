@@ -49,6 +49,12 @@ void* operator new[](size_t n, std::align_val_t a) {
 }
 void* operator new(size_t n, const std::nothrow_t&) noexcept { return Take(n, 1); }
 void* operator new[](size_t n, const std::nothrow_t&) noexcept { return Take(n, 1); }
+void* operator new(size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return Take(n, static_cast<size_t>(a));
+}
+void* operator new[](size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return Take(n, static_cast<size_t>(a));
+}
 void operator delete(void* p) noexcept { Give(p); }
 void operator delete[](void* p) noexcept { Give(p); }
 void operator delete(void* p, size_t) noexcept { Give(p); }
@@ -59,6 +65,8 @@ void operator delete(void* p, size_t, std::align_val_t) noexcept { Give(p); }
 void operator delete[](void* p, size_t, std::align_val_t) noexcept { Give(p); }
 void operator delete(void* p, const std::nothrow_t&) noexcept { Give(p); }
 void operator delete[](void* p, const std::nothrow_t&) noexcept { Give(p); }
+void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { Give(p); }
+void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { Give(p); }
 
 namespace {
 
