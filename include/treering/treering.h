@@ -196,15 +196,14 @@ typedef struct treering_key {
 } treering_key;
 
 /* Attributes of nodes. Ids below 32768 are the format's; from there up they are the caller's. */
-#define TREERING_ATTR_VARIABLE_TYPE \
-  1                                 /* names, most derived first, NUL between: "Param\0Variable" */
-#define TREERING_ATTR_TAG 2         /* text */
-#define TREERING_ATTR_METADATA 3    /* JSON text */
-#define TREERING_ATTR_SHARDING 4    /* JSON text, advice only */
-#define TREERING_ATTR_PRNG_IMPL 5   /* text: "threefry2x32" */
-#define TREERING_ATTR_SCALAR_KIND 6 /* text: "numpy" for a NumPy scalar, else its type's name */
-#define TREERING_ATTR_ORIGIN 7      /* text: "numpy", "jax", "torch" */
-#define TREERING_ATTR_TYPE_NAME 8   /* text: "module:qualified.name", a hint only */
+#define TREERING_ATTR_VARIABLE_TYPE 1 /* names, NUL between, most derived first */
+#define TREERING_ATTR_TAG 2           /* text */
+#define TREERING_ATTR_METADATA 3      /* JSON text */
+#define TREERING_ATTR_SHARDING 4      /* JSON text, advice only */
+#define TREERING_ATTR_PRNG_IMPL 5     /* text: "threefry2x32" */
+#define TREERING_ATTR_SCALAR_KIND 6   /* text: "numpy" for a NumPy scalar, else its type's name */
+#define TREERING_ATTR_ORIGIN 7        /* text: "numpy", "jax", "torch" */
+#define TREERING_ATTR_TYPE_NAME 8     /* text: "module:qualified.name", a hint only */
 
 typedef struct treering_attribute {
   uint32_t id;
@@ -388,14 +387,13 @@ typedef struct treering_filter treering_filter;
 
 #define TREERING_FILTER_EVERYTHING 1
 #define TREERING_FILTER_NOTHING 2
-#define TREERING_FILTER_TYPE 3 /* `text` is the variable type or one of its base types */
-#define TREERING_FILTER_TAG 4  /* `text` is the tag */
-#define TREERING_FILTER_PATH_CONTAINS                                                        \
-  5                               /* `key` is an element of the path; `substring`: `text` is \
-                                     part of the text of an element */
-#define TREERING_FILTER_PATH_IN 6 /* the whole path is `text`, in display form */
-#define TREERING_FILTER_GLOB 7    /* the display path matches `text` */
-#define TREERING_FILTER_ALL 8     /* of `children` */
+#define TREERING_FILTER_TYPE 3          /* `text` is the variable type or one of its base types */
+#define TREERING_FILTER_TAG 4           /* `text` is the tag */
+#define TREERING_FILTER_PATH_CONTAINS 5 /* `key` is in the path; `substring`: `text` is in a key \
+                                         */
+#define TREERING_FILTER_PATH_IN 6       /* the whole path is `text`, in display form */
+#define TREERING_FILTER_GLOB 7          /* the display path matches `text` */
+#define TREERING_FILTER_ALL 8           /* of `children` */
 #define TREERING_FILTER_ANY 9
 #define TREERING_FILTER_NOT 10      /* of one child */
 #define TREERING_FILTER_CALLBACK 11 /* `match` says */
@@ -446,8 +444,7 @@ treering_status treering_tree_update(treering_tree* tree, const treering_tree* w
 /* Findings that can be walked: of a comparison, a restore, a verification. */
 typedef struct treering_report treering_report;
 
-#define TREERING_FINDING_MISSING \
-  1 /* in the target (or first tree), not in the checkpoint (second) */
+#define TREERING_FINDING_MISSING 1    /* in the target (or first tree), not in the other */
 #define TREERING_FINDING_UNEXPECTED 2 /* the other way round */
 #define TREERING_FINDING_DIFFERENT_KIND 3
 #define TREERING_FINDING_DIFFERENT_DTYPE 4
@@ -464,7 +461,7 @@ typedef struct treering_report treering_report;
 #define TREERING_FINDING_DAMAGED 32 /* verification: a leaf whose bytes fail their checksum */
 #define TREERING_FINDING_INVALID 33 /* verification: a record or the layout breaks the format */
 #define TREERING_FINDING_UNREADABLE \
-  34 /* verification: a file is not there, or a codec or kind is not known */
+  34 /* verification: a file is missing, or a codec or kind unknown */
 
 typedef struct treering_finding {
   int32_t kind;
@@ -715,8 +712,7 @@ treering_status treering_checkpoint_path(const treering_checkpoint* checkpoint, 
 
 #define TREERING_CAST_NEVER 0
 #define TREERING_CAST_SAFE 1 /* only where every value of the stored dtype is kept */
-#define TREERING_CAST_ANY \
-  2 /* as C conversions; out of range for integers saturates, NaN becomes 0 */
+#define TREERING_CAST_ANY 2  /* as C conversions; saturating for integers, NaN becomes 0 */
 
 /* One read: a leaf, or a box of it, into the caller's memory. */
 typedef struct treering_read {
