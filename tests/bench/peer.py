@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# One Python contender of the benchmark.
 """One contender of the benchmark in a Python process of its own, speaking the same lines as driver.c.
 
 usage: peer.py treering|safetensors|npz|orbax. Lines "OP WORKLOAD PATH"; each is answered by one JSON line. Every save ends

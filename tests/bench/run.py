@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# The benchmark: lets the contenders take turns and prints medians and ratios.
 """The benchmark: treering beside the raw limits of this machine and its peers, interleaved in one run.
 
 Each contender is a process of its own; a round lets every contender do the same operation once, in turn, so that a slow minute

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Runs the independent reader over every golden file.
 """The independent reader gives the committed dump of every golden file, and refuses every bad one."""
 
 import os

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# An independent reader, written from FORMAT.md alone.
 """An independent reader of treering containers, written from FORMAT.md alone. Checks everything; prints a canonical dump.
 
 usage: read_ring.py FILE. Exit code 0 and the dump, or 1 and one line that says what is wrong. The dump has a line per item and

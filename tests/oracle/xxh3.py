@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# XXH3 in plain Python, for the independent reader.
 """XXH3 with seed 0 in plain Python, 64 and 128 bits, for the independent reader."""
 
 M64 = (1 << 64) - 1
