@@ -389,8 +389,7 @@ typedef struct treering_filter treering_filter;
 #define TREERING_FILTER_NOTHING 2
 #define TREERING_FILTER_TYPE 3          /* `text` is the variable type or one of its base types */
 #define TREERING_FILTER_TAG 4           /* `text` is the tag */
-#define TREERING_FILTER_PATH_CONTAINS 5 /* `key` is in the path; `substring`: `text` is in a key \
-                                         */
+#define TREERING_FILTER_PATH_CONTAINS 5 /* `key` is in the path; `substring`: `text` in a key */
 #define TREERING_FILTER_PATH_IN 6       /* the whole path is `text`, in display form */
 #define TREERING_FILTER_GLOB 7          /* the display path matches `text` */
 #define TREERING_FILTER_ALL 8           /* of `children` */
@@ -458,10 +457,9 @@ typedef struct treering_report treering_report;
 #define TREERING_FINDING_KEPT 20    /* missing: the target's value stays */
 #define TREERING_FINDING_SKIPPED 21 /* by filter or placeholder */
 #define TREERING_FINDING_RESTORED 22
-#define TREERING_FINDING_DAMAGED 32 /* verification: a leaf whose bytes fail their checksum */
-#define TREERING_FINDING_INVALID 33 /* verification: a record or the layout breaks the format */
-#define TREERING_FINDING_UNREADABLE \
-  34 /* verification: a file is missing, or a codec or kind unknown */
+#define TREERING_FINDING_DAMAGED 32    /* verification: a leaf whose bytes fail their checksum */
+#define TREERING_FINDING_INVALID 33    /* verification: a record or the layout breaks the format */
+#define TREERING_FINDING_UNREADABLE 34 /* verification: no such file, unknown codec or kind */
 
 typedef struct treering_finding {
   int32_t kind;
