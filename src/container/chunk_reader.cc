@@ -9,6 +9,8 @@
 // whether its decoded size is the one that the leaf expects, is the caller's affair.
 #include "container/chunk_reader.h"
 
+#include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "base/checked.h"
@@ -20,6 +22,12 @@ using base::ByteSpan;
 using base::Code;
 using base::Result;
 using base::Status;
+
+namespace {
+
+constexpr uint64_t kPassing = uint64_t{32} << 10;  // stays in the nearest cache
+
+}  // namespace
 
 Result<const ChunkFile*> ChunkReader::Locate(const format::ChunkRecord& chunk) const {
   const ChunkFile* where = &own_;
@@ -50,7 +58,10 @@ Result<const ChunkFile*> ChunkReader::Locate(const format::ChunkRecord& chunk) c
 }
 
 Status ChunkReader::Verify(const format::ChunkRecord& chunk, ByteSpan stored) const {
-  if (codec::Hash64(stored) == chunk.stored_hash) return Status();
+  return codec::Hash64(stored) == chunk.stored_hash ? Status() : Mismatch(chunk);
+}
+
+Status ChunkReader::Mismatch(const format::ChunkRecord& chunk) const {
   std::string file = *name_;
   if (chunk.file != 0) {
     TR_ASSIGN_OR_RETURN(const ChunkFile* where, others_->Get(chunk.file));
@@ -95,6 +106,27 @@ Status ChunkReader::DecodeTo(const format::ChunkRecord& chunk, void* dst, Scratc
   TR_ASSIGN_OR_RETURN(const ByteSpan stored, Stored(chunk, &scratch->stored));
   return scratch->codec.Decode(chunk.codec, chunk.param, stored, dst, chunk.raw_size)
       .WithContext("'" + *name_ + "'");
+}
+
+Status ChunkReader::CopyRanges(const format::ChunkRecord& chunk,
+                               const std::vector<ChunkRange>& ranges) const {
+  TR_ASSIGN_OR_RETURN(const ChunkFile* where, Locate(chunk));
+  const uint64_t step = std::min<uint64_t>(kPassing, chunk.stored_size);
+  const std::unique_ptr<uint8_t[]> buffer(new uint8_t[static_cast<size_t>(step)]);
+  codec::Hasher128 hasher;
+  for (uint64_t begin = 0; begin < chunk.stored_size; begin += step) {
+    const uint64_t end = std::min<uint64_t>(begin + step, chunk.stored_size);
+    TR_RETURN_IF_ERROR(where->file->ReadAt(chunk.offset + begin, buffer.get(), end - begin));
+    hasher.Update(ByteSpan(buffer.get(), end - begin));
+    for (const ChunkRange& range : ranges) {
+      const uint64_t from = std::max(begin, range.at);
+      const uint64_t to = std::min(end, range.at + range.size);
+      if (from >= to) continue;
+      std::memcpy(range.dst + (from - range.at), buffer.get() + (from - begin),
+                  static_cast<size_t>(to - from));
+    }
+  }
+  return hasher.Digest().low == chunk.stored_hash ? Status() : Mismatch(chunk);
 }
 
 }  // namespace treering::container

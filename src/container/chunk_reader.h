@@ -49,6 +49,13 @@ inline uint8_t* Room(std::vector<uint8_t>* buffer, uint64_t n) {
   return buffer->data();
 }
 
+// A few bytes of a decoded chunk and where they go. They lie within the chunk.
+struct ChunkRange {
+  uint64_t at = 0;
+  uint64_t size = 0;
+  uint8_t* dst = nullptr;
+};
+
 class ChunkReader {
  public:
   void Start(ChunkFile own, OtherFiles* others, const std::string* name) {
@@ -65,10 +72,16 @@ class ChunkReader {
   base::Result<base::ByteSpan> Decoded(const format::ChunkRecord& chunk, Scratch* scratch) const;
   // Likewise, written to dst, which has raw_size bytes.
   base::Status DecodeTo(const format::ChunkRecord& chunk, void* dst, Scratch* scratch) const;
+  // A few ranges of a raw chunk, which is hashed while it passes through a small buffer: no memory
+  // of its size is touched. What was copied is only good if the answer is OK.
+  base::Status CopyRanges(const format::ChunkRecord& chunk,
+                          const std::vector<ChunkRange>& ranges) const;
   // kCorruptChecksum unless these are the chunk's stored bytes.
   base::Status Verify(const format::ChunkRecord& chunk, base::ByteSpan stored) const;
 
  private:
+  base::Status Mismatch(const format::ChunkRecord& chunk) const;
+
   ChunkFile own_;
   OtherFiles* others_ = nullptr;
   const std::string* name_ = nullptr;

@@ -15,6 +15,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "codec/codec.h"
 
 namespace treering::container {
 
@@ -24,6 +25,7 @@ using base::Status;
 
 namespace {
 
+constexpr size_t kFewParts = 8;
 constexpr uint64_t kHotBytes = uint64_t{1} << 20;  // read at once, then hashed from the cache
 
 }  // namespace
@@ -117,6 +119,34 @@ uint8_t* ReadPlan::WholeChunkPlace(const Part& part, const format::ChunkRecord& 
   return static_cast<uint8_t*>(delivery.dst.data) + first;
 }
 
+// Whether a few small leaves are all that is wanted of a raw chunk that is not mapped. Above 240
+// bytes its hash is the low half of the 128-bit one, which can be computed in steps.
+bool ReadPlan::MayPass(const Group& group, const format::ChunkRecord& chunk) const {
+  if (group.end - group.begin > kFewParts || chunk.codec != codec::kRaw || chunk.file != 0 ||
+      reader_.region() != nullptr || chunk.raw_size <= 240) {
+    return false;
+  }
+  for (size_t i = group.begin; i < group.end; ++i) {
+    if (entries_[parts_[i].entry].delivery != 0) return false;
+  }
+  return true;
+}
+
+Status ReadPlan::PassRanges(const Group& group, const format::ChunkRecord& chunk) {
+  std::vector<ChunkRange> ranges;
+  uint64_t bytes = 0;
+  for (size_t i = group.begin; i < group.end; ++i) {
+    const Entry& entry = entries_[parts_[i].entry];
+    if (!base::InBounds(parts_[i].at, entry.size, chunk.raw_size)) {
+      return reader_.Broken("a packed leaf lies outside its chunk");
+    }
+    ranges.push_back({parts_[i].at, entry.size, entry.dst});
+    bytes += entry.size;
+  }
+  TR_RETURN_IF_ERROR(reader_.chunks().CopyRanges(chunk, ranges));
+  return Account(bytes);
+}
+
 Status ReadPlan::RunGroup(const Group& group, Scratch* scratch) {
   const Part& first = parts_[group.begin];
   const auto named = [&](const Part& part, Status status) {
@@ -131,6 +161,10 @@ Status ReadPlan::RunGroup(const Group& group, Scratch* scratch) {
       SwapElements(deliveries_[entries_[first.entry].delivery - 1].stored, place, chunk->raw_size);
       return Account(chunk->raw_size);
     }
+  }
+  if (MayPass(group, *chunk)) {
+    Status status = PassRanges(group, *chunk);
+    return status.ok() ? std::move(status) : named(first, std::move(status));
   }
   base::Result<ByteSpan> decoded = reader_.chunks().Decoded(*chunk, scratch);
   if (!decoded.ok()) return named(first, std::move(decoded.status()));

@@ -64,6 +64,8 @@ class ReadPlan {
   base::Status RunTask(uint64_t task, Scratch* scratch);
   base::Status RunDirect(const Direct& direct);
   base::Status RunGroup(const Group& group, Scratch* scratch);
+  bool MayPass(const Group& group, const format::ChunkRecord& chunk) const;
+  base::Status PassRanges(const Group& group, const format::ChunkRecord& chunk);
   base::Status RunPart(const Part& part, base::ByteSpan decoded, Scratch* scratch, uint64_t* bytes);
   base::Status Account(uint64_t bytes);
   uint8_t* WholeChunkPlace(const Part& part, const format::ChunkRecord& chunk) const;
