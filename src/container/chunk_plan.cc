@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/checked.h"
+#include "container/pieces.h"
 #include "format/records.h"
 
 namespace treering::container {
@@ -167,19 +168,26 @@ Status CheckDisjoint(const std::vector<tree::Box>& boxes, uint32_t rank) {
 base::Status SortAndCheckCover(std::vector<uint32_t>* order, const std::vector<tree::Box>& boxes,
                                const uint64_t* shape, uint32_t rank) {
   uint64_t elements = 0;
+  Coverage coverage(tree::WholeBox(shape, rank));
   for (const tree::Box& box : boxes) {
     if (!tree::Within(box, shape) || box.elements() == 0) {
       return Status(Code::kInvalidArgument,
                     "its piece " + Name(box) + " is empty or does not lie within the shape");
     }
     if (!base::CheckedAdd(elements, box.elements(), &elements)) elements = UINT64_MAX;
+    coverage.Add(box);
   }
-  TR_RETURN_IF_ERROR(CheckDisjoint(boxes, rank));
-  uint64_t expected = 0;
-  if (!tree::ElementCount(shape, rank, &expected) || elements != expected) {
-    return Status(Code::kInvalidArgument, "its pieces hold " + std::to_string(elements) + " of " +
-                                              std::to_string(expected) +
-                                              " elements; give the missing ones");
+  if (!coverage.Exact()) {
+    TR_RETURN_IF_ERROR(CheckDisjoint(boxes, rank));
+    uint64_t expected = 0;
+    if (!tree::ElementCount(shape, rank, &expected) || elements != expected) {
+      return Status(Code::kInvalidArgument, "its pieces hold " + std::to_string(elements) + " of " +
+                                                std::to_string(expected) +
+                                                " elements; give the missing ones");
+    }
+    return Status(Code::kLimit, "its " + std::to_string(boxes.size()) +
+                                    " pieces are too irregular for readers to check; give fewer, "
+                                    "or those of a grid");
   }
   order->resize(boxes.size());
   for (uint32_t i = 0; i < order->size(); ++i) (*order)[i] = i;

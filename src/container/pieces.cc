@@ -6,9 +6,10 @@
 // that the arithmetic is that of boxes inside an array whose size fits 63 bits and cannot wrap.
 //
 // That pieces cover a box is known when their parts of it add up to its elements and no two of them
-// meet. Meeting pairs are found by a sweep along the axis on which the parts differ most: close to
-// linear for any partition that a writer makes; comparisons are capped, so that a file made to be
-// slow is refused instead.
+// meet. Cells of one grid, as shards are, are told by their numbers, however many there are. Other
+// partitions take a sweep along the axis on which the parts differ most; its comparisons are
+// capped, so that a file made to be slow is refused instead. The writer asks the same question and
+// writes no leaf that would be refused.
 #include "container/pieces.h"
 
 #include <algorithm>
@@ -126,7 +127,46 @@ void Coverage::Add(const Box& part) {
   words_.insert(words_.end(), part.extent.begin(), part.extent.begin() + part.rank);
 }
 
-bool Coverage::Exact() { return !too_many_ && elements_ == wanted_.elements() && Disjoint(); }
+bool Coverage::Exact() {
+  if (too_many_ || elements_ != wanted_.elements()) return false;
+  if (words_.size() <= uint64_t{wanted_.rank} * 2) return true;
+  return IsGrid() || Disjoint();
+}
+
+// The different origins on an axis, ascending.
+std::vector<uint64_t> Coverage::Origins(uint32_t axis) const {
+  std::vector<uint64_t> origins;
+  for (size_t i = axis; i < words_.size(); i += uint64_t{wanted_.rank} * 2) {
+    origins.push_back(words_[i]);
+  }
+  std::sort(origins.begin(), origins.end());
+  origins.erase(std::unique(origins.begin(), origins.end()), origins.end());
+  return origins;
+}
+
+// Whether the parts are the cells of one grid, each once.
+bool Coverage::IsGrid() const {
+  const uint32_t rank = wanted_.rank;
+  const uint64_t step = uint64_t{rank} * 2;
+  std::vector<uint64_t> numbers(words_.size() / step);  // of the cells, in C order
+  uint64_t cells = 1;
+  for (uint32_t axis = 0; axis < rank; ++axis) {
+    std::vector<uint64_t> cuts = Origins(axis);
+    const uint64_t count = cuts.size();
+    cells *= count;  // neither factor is larger than the number of parts, which is below 2^32
+    if (cells > numbers.size()) return false;
+    cuts.push_back(wanted_.origin[axis] + wanted_.extent[axis]);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      const uint64_t origin = words_[i * step + axis];
+      const auto at = std::lower_bound(cuts.begin(), cuts.end(), origin);
+      if (at[1] - origin != words_[i * step + rank + axis]) return false;
+      numbers[i] = numbers[i] * count + static_cast<uint64_t>(at - cuts.begin());
+    }
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return cells == numbers.size() &&
+         std::adjacent_find(numbers.begin(), numbers.end()) == numbers.end();
+}
 
 bool Coverage::Meet(const Part& a, const Part& b) const {
   for (uint32_t i = 0; i < wanted_.rank; ++i) {
@@ -140,16 +180,10 @@ bool Coverage::Meet(const Part& a, const Part& b) const {
 // The axis on which origins change most often between neighbours and are most spread: counted as
 // distinct origins.
 uint32_t Coverage::BestAxis() const {
-  const uint64_t step = uint64_t{wanted_.rank} * 2;
   uint32_t best = 0;
   size_t most = 0;
-  std::vector<uint64_t> origins;
   for (uint32_t axis = 0; axis < wanted_.rank; ++axis) {
-    origins.clear();
-    for (size_t i = axis; i < words_.size(); i += step) origins.push_back(words_[i]);
-    std::sort(origins.begin(), origins.end());
-    const auto end = std::unique(origins.begin(), origins.end());
-    const size_t distinct = static_cast<size_t>(end - origins.begin());
+    const size_t distinct = Origins(axis).size();
     if (distinct > most) {
       most = distinct;
       best = axis;
@@ -158,9 +192,8 @@ uint32_t Coverage::BestAxis() const {
   return best;
 }
 
-bool Coverage::Disjoint() {
+bool Coverage::Disjoint() const {
   const uint64_t step = uint64_t{wanted_.rank} * 2;
-  if (step == 0 || words_.size() <= step) return true;
   const uint32_t axis = BestAxis();
   std::vector<Part> parts;
   for (size_t i = 0; i < words_.size(); i += step) {

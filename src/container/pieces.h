@@ -62,7 +62,9 @@ class Coverage {
     const uint64_t* origin;
     const uint64_t* extent;
   };
-  bool Disjoint();
+  std::vector<uint64_t> Origins(uint32_t axis) const;
+  bool IsGrid() const;
+  bool Disjoint() const;
   uint32_t BestAxis() const;
   bool Meet(const Part& a, const Part& b) const;
 
