@@ -796,7 +796,8 @@ typedef struct treering_restore_options {
  * stored values, in the leaves' `destination` where given, else in new memory. *out_report (may be
  * NULL) says what was done; on MISMATCH_* it is filled as well, with all that is missing,
  * unexpected and different: the one failure besides OUTCOME_UNKNOWN that fills an output. No data
- * are read in that case. @since 0.1 */
+ * are read in that case. An alias in the target has the value of its leaf; another value stored at
+ * the alias's own path is a DIFFERENT_VALUE. @since 0.1 */
 treering_status treering_checkpoint_restore(treering_tree** out, treering_report** out_report,
                                             const treering_checkpoint* checkpoint, const char* item,
                                             uint64_t item_size, const treering_tree* target,

@@ -241,9 +241,10 @@ Status Mismatch(const Container& container, const tree::Report& report) {
   for (const tree::Finding& f : report.findings()) {
     if (f.kind == FindingKind::kDifferentDtype && code == base::Code::kMismatchShape)
       code = base::Code::kMismatchDtype;
-    if (f.kind <= FindingKind::kDifferentKind) code = base::Code::kMismatchStructure;
+    if (f.kind <= FindingKind::kDifferentKind || f.kind == FindingKind::kDifferentValue)
+      code = base::Code::kMismatchStructure;
   }
-  return Status(code, container.name() + " does not fit the target: " + report.Summary());
+  return Status(code, "'" + container.name() + "' does not fit the target: " + report.Summary());
 }
 
 void ReportRestored(const tree::Tree& target, const std::vector<MatchedLeaf>& leaves,

@@ -24,6 +24,14 @@ tree::Kind KindOf(const format::NodeRecord& record) { return static_cast<tree::K
 
 tree::Dtype DtypeOf(const NodeInfo& info) { return {info.value.dtype_code, info.value.dtype_bits}; }
 
+// One leaf, or two of equal identity (value is the identity, or the bytes themselves).
+bool SameLeaf(const NodeInfo& a, const NodeInfo& b) {
+  if (a.value_id == b.value_id) return true;
+  return KindOf(a.value) == KindOf(b.value) && DtypeOf(a) == DtypeOf(b) &&
+         a.value.rank == b.value.rank && a.value.size == b.value.size && a.shape == b.shape &&
+         a.value.storage == b.value.storage && a.value.value == b.value.value;
+}
+
 // The keys that mean the same place where kinds of containers may differ.
 std::vector<Key> SamePlace(const Key& key, bool ignore_kinds) {
   std::vector<Key> keys = {key};
@@ -50,6 +58,7 @@ Status Matcher::Match(std::string_view item) {
     stack_.pop_back();
     TR_RETURN_IF_ERROR(Visit(pair));
   }
+  CompareAliases();
   return {};
 }
 
@@ -173,7 +182,10 @@ Status Matcher::VisitLeaf(const Node& node, const Pair& pair, const NodeInfo* st
     Add(FindingKind::kSkipped, target_.Path(pair.target), {}, {});
     return {};
   }
-  if (node.alias_of != tree::kNoNode) return {};  // follows the leaf that it names
+  if (node.alias_of != tree::kNoNode && (stored != nullptr || options_.allow_missing)) {
+    if (stored != nullptr) aliases_.push_back({node.id, *stored, false});
+    return {};  // its value is that of the leaf that it names
+  }
   if (stored != nullptr) return CompareLeaf(node, *stored);
   const FindingKind kind = options_.allow_missing ? FindingKind::kKept : FindingKind::kMissing;
   Add(kind, target_.Path(pair.target), tree::Describe(node), {});
@@ -217,6 +229,22 @@ Status Matcher::CompareLeaf(const Node& node, const NodeInfo& stored) {
   }
   leaves_.push_back(leaf);
   return {};
+}
+
+// A leaf that the target shares under two names has one value: what is stored under the second must
+// be the value that is restored, or it would be lost unnoticed.
+void Matcher::CompareAliases() {
+  std::unordered_map<tree::NodeId, const NodeInfo*> restored;
+  if (aliases_.empty()) return;
+  for (const MatchedLeaf& leaf : leaves_) restored[leaf.target] = &leaf.stored;
+  for (const MatchedLeaf& alias : aliases_) {
+    const tree::NodeId meant = target_.Get(alias.target).alias_of;
+    const auto found = restored.find(meant);
+    if (found == restored.end() || SameLeaf(*found->second, alias.stored)) continue;
+    Add(FindingKind::kDifferentValue, target_.Path(alias.target),
+        "the value of '" + target_.Path(meant) + "', of which it is an alias, or a placeholder",
+        DescribeStored(alias.stored) + " of its own");
+  }
 }
 
 void Matcher::Add(FindingKind kind, std::string path, std::string expected, std::string found) {

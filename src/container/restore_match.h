@@ -41,6 +41,7 @@ class Matcher {
   base::Status VisitContainer(const tree::Node& node, const Pair& pair, const NodeInfo* stored);
   base::Status VisitLeaf(const tree::Node& node, const Pair& pair, const NodeInfo* stored);
   base::Status CompareLeaf(const tree::Node& node, const NodeInfo& stored);
+  void CompareAliases();
   base::Status PushChildren(const Pair& pair, const NodeInfo* stored);
   base::Status ReportUnexpected(const Pair& pair, const NodeInfo& stored);
   base::Status ReportStoredLeaves(uint32_t id);
@@ -55,6 +56,7 @@ class Matcher {
   tree::Report* report_;
   std::vector<Pair> stack_;
   std::vector<MatchedLeaf> leaves_;
+  std::vector<MatchedLeaf> aliases_;  // of the target, with what is stored at their paths
   std::unordered_map<tree::NodeId, uint32_t> renamed_;  // target node -> stored node
   std::unordered_set<uint32_t> taken_;                  // stored nodes that a rename has claimed
 };

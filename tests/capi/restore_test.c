@@ -392,6 +392,29 @@ static void aliases_of_the_target_follow_their_leaf(void** state) {
   drop(&r);
 }
 
+static void an_alias_of_the_target_is_missing_or_different_like_any_leaf(void** state) {
+  treering_node nodes[5];
+  treering_restore_options options = {.struct_size = sizeof options, .allow_unexpected = 1};
+  result r;
+  small_target(nodes);
+  nodes[0].child_count = 2;
+  nodes[4] = make_node(TREERING_ALIAS, text_key("nowhere"), 0);
+  nodes[4].alias_of = 3;
+  r = restore_nodes((const fixture*)*state, nodes, 5, &options);
+  assert_fails(r.status, TREERING_MISMATCH_STRUCTURE, "nowhere");
+  find_finding(r.report, TREERING_FINDING_MISSING, "nowhere");
+  drop(&r);
+  options.allow_missing = 1;
+  r = restore_nodes((const fixture*)*state, nodes, 5, &options);
+  assert_ok(r.status);
+  drop(&r);
+  nodes[4].key = text_key("small"); /* stored: another value than that of the bias */
+  r = restore_nodes((const fixture*)*state, nodes, 5, &options);
+  assert_fails(r.status, TREERING_MISMATCH_STRUCTURE, "small", "params/bias");
+  find_finding(r.report, TREERING_FINDING_DIFFERENT_VALUE, "small");
+  drop(&r);
+}
+
 static void null_arguments_and_bad_options_are_refused(void** state) {
   const fixture* f = (const fixture*)*state;
   treering_tree* tree = NULL;
@@ -425,6 +448,7 @@ int main(void) {
       TEST(destinations_that_are_too_small_are_refused_and_not_written),
       TEST(padding_goes_into_strided_destinations),
       TEST(aliases_of_the_target_follow_their_leaf),
+      TEST(an_alias_of_the_target_is_missing_or_different_like_any_leaf),
       TEST(null_arguments_and_bad_options_are_refused),
   };
   return cmocka_run_group_tests_name("capi restore", tests, NULL, NULL);
