@@ -186,14 +186,6 @@ class Describer {
   std::vector<treering_attribute> attributes_;
 };
 
-Status RequireId(const Container& container, uint64_t id) {
-  const uint64_t count = container.index().count(format::kNodes);
-  if (id < count) return {};
-  return Status(base::Code::kNotFoundPath, container.name() + ": there is no node " +
-                                               std::to_string(id) + "; ids go from 0 to " +
-                                               std::to_string(count - 1));
-}
-
 Status ListItems(const Container& container, uint64_t first, const OutputArray<treering_item>& out,
                  uint64_t capacity, uint64_t* out_count) {
   const uint32_t total = container.index().count(format::kItems);

@@ -138,6 +138,15 @@ base::Status ImportedNodes::Convert(const treering_node& in, uint64_t position) 
   return {};
 }
 
+base::Status RequireId(const container::Container& container, uint64_t id) {
+  const uint64_t count = container.index().count(format::kNodes);
+  if (id < count) return {};
+  const std::string range =
+      count == 0 ? "it has none" : "ids go from 0 to " + std::to_string(count - 1);
+  return base::Status(base::Code::kNotFoundPath, "'" + container.name() + "': there is no node " +
+                                                     std::to_string(id) + "; " + range);
+}
+
 treering_key ExportKey(const tree::Key& key) {
   treering_key out = {};
   out.kind = static_cast<int32_t>(key.kind);

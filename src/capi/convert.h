@@ -33,6 +33,8 @@ class ImportedNodes {
 
 base::Status ImportKey(const treering_key& in, tree::Key* out);
 base::Status ImportKeys(const treering_key* keys, uint64_t count, std::vector<tree::Key>* out);
+// NOT_FOUND_PATH for what is no node of the container.
+base::Status RequireId(const container::Container& container, uint64_t id);
 treering_key ExportKey(const tree::Key& key);
 // Pointers belong to `tree`. The caller holds no lock.
 treering_node ExportNode(const treering_tree& tree, tree::NodeId id);

@@ -3,13 +3,16 @@
 //
 // The struct lives with the caller and may be older (shorter) or newer (longer) than ours: only
 // bytes within its struct_size are written. A message that does not fit is cut at a whole code
-// point, so that what is shown is valid UTF-8. Nothing here allocates: this also runs when memory
-// is gone.
+// point, so that what is shown is valid UTF-8. Names of files may hold line ends, control
+// characters and bytes that are no UTF-8: a message shows each as a question mark. Nothing here
+// allocates: this also runs when memory is gone.
 #include "capi/guard.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+
+#include "tree/text.h"
 
 namespace treering::capi {
 namespace {
@@ -20,6 +23,19 @@ size_t WholeCodePoints(std::string_view text, size_t capacity) {
   if (n == text.size()) return n;
   while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xc0) == 0x80) --n;
   return n;
+}
+
+// One line of UTF-8, whatever was named in it.
+void MakePrintable(char* text, size_t size) {
+  const std::string_view all(text, size);
+  for (size_t at = 0; at < size;) {
+    const size_t start = at;
+    const uint32_t c = tree::NextCodePoint(all, &at);
+    const bool line_end = c == 0x2028 || c == 0x2029;
+    if (c == UINT32_MAX || tree::IsSurrogate(c) || tree::IsControl(c) || line_end) {
+      std::memset(text + start, '?', at - start);
+    }
+  }
 }
 
 }  // namespace
@@ -37,6 +53,7 @@ treering_status Answer(treering_error* error, base::Code code, int os_error, uin
   const size_t n = WholeCodePoints(message, room - 1);
   if (n != 0) std::memcpy(error->message, message.data(), n);
   std::memset(error->message + n, 0, room - n);
+  MakePrintable(error->message, n);
   return status;
 }
 

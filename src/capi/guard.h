@@ -6,6 +6,7 @@
 
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ treering_status Guard(treering_error* error, Body&& body) noexcept {
     const base::Status status = body();
     return Answer(error, status.code(), status.os_error(), status.offset(), status.message());
   } catch (const std::bad_alloc&) {
+    return Answer(error, base::Code::kNoMemory, 0, kNowhere, "out of memory");
+  } catch (const std::length_error&) {  // a count of elements that no memory holds
     return Answer(error, base::Code::kNoMemory, 0, kNowhere, "out of memory");
   } catch (const std::exception& e) {
     return Answer(error, base::Code::kInternal, 0, kNowhere, e.what());

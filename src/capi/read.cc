@@ -6,6 +6,8 @@
 // others are null or zero first, so that no path out of here can leave one of them behind.
 #include <treering/treering.h>
 
+#include <algorithm>
+
 #include "capi/convert.h"
 #include "capi/guard.h"
 #include "capi/handles.h"
@@ -19,6 +21,9 @@ namespace {
 using base::Status;
 using container::Container;
 
+// "Up to n more" is asked for; what is beyond would only cost memory.
+constexpr uint32_t kMostThreads = 256;
+
 container::Progress ImportProgress(treering_progress progress, void* user) {
   if (progress == nullptr) return {};
   return [progress, user](uint64_t done, uint64_t total) { return progress(user, done, total); };
@@ -27,7 +32,7 @@ container::Progress ImportProgress(treering_progress progress, void* user) {
 Status ImportReadOptions(const treering_read_options* options, container::ReadOptions* out) {
   treering_read_options in;
   TR_RETURN_IF_ERROR(ImportStruct(options, "options", sizeof(in), &in));
-  out->threads = in.threads;
+  out->threads = std::min(in.threads, kMostThreads);
   out->progress = ImportProgress(in.progress, in.user);
   return {};
 }
@@ -38,13 +43,6 @@ Status ImportCast(int32_t cast, tree::Cast* out) {
   }
   *out = static_cast<tree::Cast>(cast);
   return {};
-}
-
-Status RequireId(const Container& container, uint64_t id) {
-  const uint64_t count = container.index().count(format::kNodes);
-  if (id < count) return {};
-  return Status(base::Code::kNotFoundPath,
-                container.name() + ": there is no node " + std::to_string(id));
 }
 
 // The box that origin and extent mean; the shape is asked only where one of them is left out.
@@ -116,7 +114,7 @@ Status ImportRestoreOptions(const treering_restore_options* options,
   out->allow_unexpected = in.allow_unexpected != 0;
   out->pad_or_truncate = in.pad_or_truncate != 0;
   out->ignore_kinds = in.ignore_kinds != 0;
-  out->threads = in.threads;
+  out->threads = std::min(in.threads, kMostThreads);
   if (in.filter != nullptr) out->filter = in.filter->value;
   out->progress = ImportProgress(in.progress, in.user);
   return ImportRenames(in, &out->renames);
@@ -179,7 +177,7 @@ treering_status treering_checkpoint_load(treering_tree** out, const treering_che
     treering::container::LoadOptions load;
     load.abstract = in.abstract != 0;
     load.views = in.views != 0;
-    load.threads = in.threads;
+    load.threads = std::min(in.threads, capi::kMostThreads);
     if (in.filter != nullptr) load.filter = in.filter->value;
     load.progress = capi::ImportProgress(in.progress, in.user);
     TR_ASSIGN_OR_RETURN(auto tree, checkpoint->value->Load(name, load));

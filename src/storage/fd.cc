@@ -43,8 +43,27 @@ base::Code CodeOf(int os_error) {
       return base::Code::kAlreadyExists;
     case ENOMEM:
       return base::Code::kNoMemory;
+    case ENAMETOOLONG:
+      return base::Code::kInvalidArgument;
     default:
       return base::Code::kIo;
+  }
+}
+
+const char* Advice(base::Code code) {
+  switch (code) {
+    case base::Code::kIoNoSpace:
+      return "; free some space or write elsewhere";
+    case base::Code::kIoPermission:
+      return "; change the permissions or choose another place";
+    case base::Code::kIoReadOnly:
+      return "; choose another place";
+    case base::Code::kNotFoundFile:
+      return "; check the path";
+    case base::Code::kInvalidArgument:
+      return "; choose a shorter one";
+    default:
+      return "";
   }
 }
 
@@ -55,7 +74,7 @@ base::Status StatusFromErrno(int os_error, std::string what) {
   what += ": ";
   what += ErrorText(strerror_r(os_error, buffer, sizeof buffer), buffer);
   const base::Code code = CodeOf(os_error);
-  if (code == base::Code::kIoNoSpace) what += "; free some space or write elsewhere";
+  what += Advice(code);
   return base::Status(code, std::move(what), os_error);
 }
 

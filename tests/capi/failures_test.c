@@ -207,6 +207,18 @@ static void a_read_only_file_system_is_told(void** state) {
   assert_int_equal(umount(scratch_folder), 0);
 }
 
+static void a_message_is_one_line_of_text_whatever_the_file_is_called(void** state) {
+  treering_checkpoint* checkpoint = NULL;
+  (void)state;
+  assert_fails(treering_checkpoint_open(&checkpoint, "/no\nsuch\x1b\xff\xe2\x80\xa8name",
+                                        TREERING_NUL, NULL, err()),
+               TREERING_NOT_FOUND_FILE,
+               "'/no?such?"
+               "????name'",
+               "check the path");
+  assert_null(checkpoint);
+}
+
 static void wrong_paths_items_and_ids_are_named(void** state) {
   treering_checkpoint* checkpoint = NULL;
   treering_tree* tree = NULL;
@@ -255,6 +267,7 @@ int main(void) {
       TEST(an_unwritable_folder_is_a_permission_failure),
       TEST(a_read_only_file_system_is_told),
       TEST(wrong_paths_items_and_ids_are_named),
+      TEST(a_message_is_one_line_of_text_whatever_the_file_is_called),
       TEST(bad_paths_to_save_to_are_refused),
   };
   return cmocka_run_group_tests_name("capi failures", tests, make_scratch, drop_scratch);
