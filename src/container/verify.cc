@@ -14,12 +14,11 @@
 
 #include "container/frame.h"
 #include "container/verify_parts.h"
+#include "container/verify_values.h"
 #include "tree/tree.h"
 
 namespace treering::container {
 
-using base::ByteSpan;
-using base::Code;
 using base::Status;
 using tree::FindingKind;
 
@@ -32,7 +31,7 @@ const char* const kNames[format::kSectionCount] = {
 // The header, trailer and table of block hashes as the file has them now.
 Status CheckEnds(const Container& container, Findings* findings) {
   Frame frame;
-  const Status read = ReadFrame(container.file(), nullptr, UINT64_MAX, &frame);
+  Status read = ReadFrame(container.file(), nullptr, UINT64_MAX, &frame);
   if (IsAbort(read.code())) return read;
   if (!read.ok()) {
     findings->Add(FindingKind::kInvalid, read.code(), "the ends of the file", "",
@@ -66,7 +65,7 @@ std::string Holds(const format::Trailer& trailer, uint32_t block) {
 Status CheckBlocks(const Container& container, Findings* findings) {
   const format::Trailer& trailer = container.index().trailer();
   for (uint32_t block = 0; block < trailer.block_count; ++block) {
-    const Status status = container.index().CheckBlock(block);
+    Status status = container.index().CheckBlock(block);
     if (status.ok()) continue;
     if (IsAbort(status.code())) return status;
     findings->Add(FindingKind::kInvalid, status.code(), "index block " + std::to_string(block),
@@ -111,11 +110,13 @@ Status CheckAll(const Container& container, const ReadOptions& options, Findings
   TR_RETURN_IF_ERROR(tables.Run());
   Usage usage;
   usage.roles.assign(index.count(format::kChunks), Usage::kUnused);
+  usage.spare.assign(index.count(format::kChunks), 0);
   usage.leaves.assign(index.count(format::kChunks), 0);
   usage.pieces.assign(index.count(format::kPieces), 0);
   TR_RETURN_IF_ERROR(NodeCheck(container, tables, findings, &usage).Run());
   CheckPieces(usage, findings);
   TR_RETURN_IF_ERROR(ChunkCheck(container, options, findings, &usage).Run());
+  TR_RETURN_IF_ERROR(CheckLongValues(container, usage, findings));
   for (const Usage::Alias& alias : usage.aliases) findings->Alias(alias.node, alias.leaf);
   return Status();
 }
@@ -124,7 +125,7 @@ Status CheckAll(const Container& container, const ReadOptions& options, Findings
 
 Status Verify(const Container& container, const ReadOptions& options, tree::Report* report) {
   Findings findings(container, report);
-  const Status status = CheckAll(container, options, &findings);
+  Status status = CheckAll(container, options, &findings);
   if (!status.ok()) {
     *report = tree::Report();
     return status;

@@ -17,13 +17,14 @@
 #include "codec/codec.h"
 #include "container/chunk_reader.h"
 #include "container/verify_parts.h"
+#include "container/verify_values.h"
+#include "tree/tree.h"
 
 namespace treering::container {
 
 using base::ByteSpan;
 using base::Code;
 using base::Status;
-using tree::FindingKind;
 
 namespace {
 
@@ -72,6 +73,7 @@ Status ChunkCheck::Run() {
               return a.begin != b.begin ? a.begin < b.begin : a.size < b.size;
             });
   wrong_packed_.assign(usage_->packed.size(), kRight);
+  no_values_.assign(usage_->packed.size(), 0);
   codes_.assign(index_.count(format::kChunks), 0);
   wrong_chunks_.assign(codes_.size(), kRight);
   files_.assign(index_.count(format::kFiles), 0);
@@ -234,8 +236,15 @@ Status ChunkCheck::CheckOne(const Place& place, Worker* worker) {
     std::lock_guard<std::mutex> lock(mutex_);
     files_[chunk.file - 1] = static_cast<uint16_t>(status.code());
   }
-  if (status.ok() && usage_->roles[place.id] == Usage::kPackedChunk) {
+  if (!status.ok()) return Status();
+  if (usage_->roles[place.id] == Usage::kPackedChunk) {
     CheckPacked(place.id, decoded);
+  } else if (usage_->roles[place.id] != Usage::kUnused) {
+    const auto leaf = index_.Node(usage_->leaves[place.id]);
+    const bool array = leaf.ok() && tree::IsArrayLike(static_cast<tree::Kind>(leaf->kind));
+    if (array && !AreValues(*leaf, usage_->spare[place.id], decoded)) {
+      wrong_chunks_[place.id] = kNoValue;
+    }
   }
   return Status();
 }

@@ -98,6 +98,10 @@ void Findings::InvalidNode(uint32_t id, std::string expected, std::string found)
   Node(id, FindingKind::kInvalid, Code::kCorruptStructure, std::move(expected), std::move(found));
 }
 
+void Findings::NoValue(uint32_t id) {
+  InvalidNode(id, "a value of its kind and dtype", "other bytes");
+}
+
 Status Findings::Failed(std::string path, const Status& status) {
   if (status.ok() || status.code() == Code::kCorruptChecksum) return Status();
   if (IsAbort(status.code()) || base::ClassOf(status.code()) == kIoClass) return status;

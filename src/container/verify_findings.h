@@ -40,6 +40,9 @@ class Findings {
   // What was found of a leaf holds for an alias of it too.
   void Alias(uint32_t id, uint32_t leaf);
   void InvalidNode(uint32_t id, std::string expected, std::string found);
+  // A leaf whose bytes are no value of its kind or dtype.
+  void NoValue(uint32_t id);
+  bool Has(uint32_t id) const { return nodes_.count(id) != 0; }
   // What an attempt to use a record of the index answered. A damaged block is no finding of its
   // own here, since the block is one; what cannot be a finding is returned.
   base::Status Failed(std::string path, const base::Status& status);

@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/checked.h"
 #include "container/verify_parts.h"
+#include "container/verify_values.h"
 
 namespace treering::container {
 
@@ -53,6 +55,7 @@ void ChunkCheck::CheckPacked(uint32_t id, ByteSpan decoded) {
   uint64_t at = 0;  // where the leaf before ended
   bool gaps_zero = true;
   bool overlap = false;
+  CheckPackedValues(begin, end, decoded);
   for (size_t i = begin; i < end; ++i) {
     const Usage::Packed& leaf = usage_->packed[i];
     const bool again = i != begin && leaf.begin == usage_->packed[i - 1].begin &&
@@ -76,6 +79,16 @@ void ChunkCheck::CheckPacked(uint32_t id, ByteSpan decoded) {
   gaps_zero = gaps_zero && AllZero(decoded.data + at, decoded.data + decoded.size);
   if (decoded.size > format::kPackedChunkSize) wrong_chunks_[id] = kOutside;
   if (!gaps_zero && !overlap && usage_->complete) wrong_chunks_[id] = kOtherBytes;
+}
+
+// Each leaf by itself: the same bytes may be a value of one kind and none of another.
+void ChunkCheck::CheckPackedValues(size_t begin, size_t end, ByteSpan decoded) {
+  for (size_t i = begin; i < end; ++i) {
+    const Usage::Packed& leaf = usage_->packed[i];
+    const auto record = index_.Node(leaf.node);
+    if (!record.ok() || !base::InBounds(leaf.begin, leaf.size, decoded.size)) continue;
+    no_values_[i] = !AreValues(*record, leaf.spare, decoded.Sub(leaf.begin, leaf.size));
+  }
 }
 
 bool ChunkCheck::SameIdentity(uint32_t a, uint32_t b) const {
@@ -110,6 +123,10 @@ void ChunkCheck::Tell() {
   }
   for (uint32_t id = 0; id < wrong_chunks_.size(); ++id) {
     if (wrong_chunks_[id] == 0) continue;
+    if (wrong_chunks_[id] == kNoValue) {
+      findings_->NoValue(usage_->leaves[id]);
+      continue;
+    }
     findings_->Invalid("chunk " + std::to_string(id),
                        wrong_chunks_[id] == kOutside ? "at most 262144 bytes in a packed chunk"
                                                      : "zeros between packed leaves",
@@ -125,6 +142,8 @@ void ChunkCheck::Tell() {
     } else if (wrong_packed_[i] == kOtherBytes) {
       findings_->Node(leaf.node, FindingKind::kDamaged, Code::kCorruptChecksum,
                       "bytes with the leaf's identity", "others");
+    } else if (no_values_[i] != 0) {
+      findings_->NoValue(leaf.node);
     }
   }
 }

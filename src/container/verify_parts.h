@@ -25,17 +25,20 @@ struct Usage {
     uint32_t begin;
     uint32_t size;
     uint32_t node;
+    uint8_t spare;  // bits behind the last element
   };
   struct Alias {
     uint32_t node;
     uint32_t leaf;
   };
   std::vector<Alias> aliases;
-  std::vector<uint8_t> roles;    // per chunk
-  std::vector<uint32_t> leaves;  // per chunk of a piece: whose
-  std::vector<uint8_t> pieces;   // per piece: 1 if a leaf has claimed it
-  std::vector<Packed> packed;    // sorted by chunk and offset once the walk is over
-  bool complete = true;          // every record of a node, piece and chunk could be read
+  std::vector<uint8_t> roles;         // per chunk
+  std::vector<uint32_t> leaves;       // per chunk of a piece: whose
+  std::vector<uint8_t> spare;         // per chunk of a piece: bits behind the last element
+  std::vector<uint8_t> pieces;        // per piece: 1 if a leaf has claimed it
+  std::vector<Packed> packed;         // sorted by chunk and offset once the walk is over
+  std::vector<uint32_t> long_values;  // strings and ints in pieces
+  bool complete = true;               // every record of a node, piece and chunk could be read
 };
 
 // Items, attribute sets, file table.
@@ -112,7 +115,7 @@ class StorageCheck {
   base::Status Leaf(uint32_t id, const format::NodeRecord& record, const tree::Dims& shape);
 
  private:
-  base::Status Packed(uint32_t id, const format::NodeRecord& record);
+  base::Status Packed(uint32_t id, const format::NodeRecord& record, uint8_t spare);
   base::Status Pieces(uint32_t id, const format::NodeRecord& record, const tree::Dims& shape);
   base::Status Piece(uint32_t id, uint32_t piece, PieceGrid* grid, bool* fits);
   bool Grid(uint32_t id, PieceGrid* grid);
@@ -174,7 +177,7 @@ class ChunkCheck {
   base::Status Run();
 
  private:
-  enum Wrong : uint8_t { kRight = 0, kOtherBytes, kOutside };
+  enum Wrong : uint8_t { kRight = 0, kOtherBytes, kOutside, kNoValue };
   struct Place {
     uint64_t offset;
     uint32_t size;
@@ -194,6 +197,7 @@ class ChunkCheck {
   base::Status Decode(const format::ChunkRecord& chunk, Worker* worker, base::ByteSpan* decoded);
   base::Status Account(uint64_t bytes);
   void CheckPacked(uint32_t id, base::ByteSpan decoded);
+  void CheckPackedValues(size_t begin, size_t end, base::ByteSpan decoded);
   bool SameIdentity(uint32_t a, uint32_t b) const;
   std::pair<size_t, size_t> PackedIn(uint32_t chunk) const;
   void Tell();
@@ -208,8 +212,9 @@ class ChunkCheck {
   Usage* usage_;
   std::vector<Place> places_;          // ascending by file and offset
   std::vector<uint16_t> codes_;        // per chunk: why it cannot be used, 0 if it can
-  std::vector<uint8_t> wrong_chunks_;  // per chunk: Wrong, of packed ones
+  std::vector<uint8_t> wrong_chunks_;  // per chunk: Wrong
   std::vector<uint8_t> wrong_packed_;  // per entry of usage_->packed: Wrong
+  std::vector<uint8_t> no_values_;     // per entry of usage_->packed: 1 if its bytes are no value
   std::vector<uint16_t> files_;        // per other file: why it cannot be used, once known
   bool complete_ = true;               // every chunk record can be used
   std::mutex mutex_;                   // around files_, done_ and the caller's callback

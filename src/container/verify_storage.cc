@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "container/verify_parts.h"
+#include "container/verify_values.h"
 #include "tree/tree.h"
 
 namespace treering::container {
@@ -33,11 +34,21 @@ Status StorageCheck::Leaf(uint32_t id, const format::NodeRecord& record, const t
     usage_->complete = false;
     return Status();
   }
-  if (inside) return Status();
-  return record.storage == format::kPacked ? Packed(id, record) : Pieces(id, record, shape);
+  uint64_t elements = 0;
+  const tree::Dtype dtype{record.dtype_code, record.dtype_bits};
+  const bool bits =
+      tree::IsSubByte(dtype) && tree::ElementCount(shape.data(), record.rank, &elements);
+  const uint8_t spare = bits ? SpareBits(dtype, elements) : uint8_t{0};
+  if (inside) {
+    if (!AreValues(record, spare, base::ByteSpan(record.value.data(), record.size))) {
+      findings_->NoValue(id);
+    }
+    return Status();
+  }
+  return record.storage == format::kPacked ? Packed(id, record, spare) : Pieces(id, record, shape);
 }
 
-Status StorageCheck::Packed(uint32_t id, const format::NodeRecord& record) {
+Status StorageCheck::Packed(uint32_t id, const format::NodeRecord& record, uint8_t spare) {
   if (record.a >= usage_->roles.size()) {
     findings_->InvalidNode(id, "a chunk below " + std::to_string(usage_->roles.size()),
                            "chunk " + std::to_string(record.a));
@@ -51,7 +62,7 @@ Status StorageCheck::Packed(uint32_t id, const format::NodeRecord& record) {
     return Status();
   }
   role = Usage::kPackedChunk;
-  usage_->packed.push_back({record.a, record.b, static_cast<uint32_t>(record.size), id});
+  usage_->packed.push_back({record.a, record.b, static_cast<uint32_t>(record.size), id, spare});
   return Status();
 }
 
@@ -87,6 +98,8 @@ Status StorageCheck::Pieces(uint32_t id, const format::NodeRecord& record,
     usage_->complete = false;
     return Status();
   }
+  const auto kind = static_cast<tree::Kind>(record.kind);
+  if (kind == tree::Kind::kString || kind == tree::Kind::kInt) usage_->long_values.push_back(id);
   if (!coverage.Exact()) {
     findings_->InvalidNode(id, "pieces that cover each element once", "gaps or overlaps");
   } else if (identity.Digest() != record.identity()) {
@@ -162,6 +175,7 @@ Status StorageCheck::Chunks(uint32_t id, const PieceGrid& grid, format::PiecesId
     }
     role = !first ? Usage::kFollowing : large ? Usage::kFirstOfLarge : Usage::kFirst;
     usage_->leaves[cell.chunk] = id;
+    usage_->spare[cell.chunk] = SpareBits(dtype_, cell.box.elements());
     const auto chunk = index_.Chunk(cell.chunk);
     if (!chunk.ok() && chunk.status().code() == Code::kCorruptChecksum) {
       findings_->Node(id, FindingKind::kDamaged, Code::kCorruptChecksum, "",

@@ -16,7 +16,6 @@
 
 namespace treering::container {
 
-using base::ByteSpan;
 using base::Code;
 using base::Status;
 using tree::FindingKind;
