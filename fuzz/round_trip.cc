@@ -152,7 +152,7 @@ class Forest {
     node->dtype = kDtypes[what % 20];
     node->rank = in_->Front() % 4;
     Dims shape(node->rank);
-    const bool large = what > 180;
+    const bool large = what > 187;
     uint64_t count = 1;
     for (uint64_t& n : shape) {
       n = in_->Front() % (large && node->rank < 3 ? 180u : 14u);
@@ -172,7 +172,7 @@ class Forest {
     node->codec = in_->Front() % 4;
     if (in_->Front() % 3 == 0) {
       Dims tile(node->rank);
-      for (uint64_t& n : tile) n = 1 + in_->Front() % 9;
+      for (uint64_t& n : tile) n = (1 + in_->Front() % 9) * (large ? 20 : 1);
       dims_.push_back(tile);
       node->chunk_shape = dims_.back().data();
     }
