@@ -124,7 +124,7 @@ class Cat {
     if (data == nullptr) return {kTrouble, "too large for the memory there is"};
     const std::vector<uint64_t> whole;
     const bool part = size != leaf.bytes;
-    const Outcome outcome =
+    Outcome outcome =
         ReadBox(leaf, part ? box.origin : whole, part ? box.extent : whole, data.get(), size);
     if (outcome.ok()) out->assign(data.get(), size);
     return outcome;
@@ -272,7 +272,7 @@ class Cat {
 Outcome RunCat(const Options& options, Output* out) {
   if (options.raw && options.json) return Usage("--raw and --json exclude each other");
   Target target;
-  const Outcome outcome = target.Open(options, true);
+  Outcome outcome = target.Open(options, true);
   if (!outcome.ok()) return outcome;
   return Cat(target, options, out).Run();
 }

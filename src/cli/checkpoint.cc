@@ -87,7 +87,7 @@ Outcome Checkpoint::Path(uint64_t id, std::string* out) const {
   for (;;) {
     treering_node node;
     Blob scratch;
-    const Outcome outcome = Node(id, &node, &scratch);
+    Outcome outcome = Node(id, &node, &scratch);
     if (!outcome.ok()) return outcome;
     if (node.parent == TREERING_NO_NODE) break;
     if (node.parent >= id || keys.size() > kMostLevels) {

@@ -53,7 +53,7 @@ Outcome Summarize(const Checkpoint& checkpoint, Summary* out) {
   std::map<std::string, Share> shares;
   for (const Item& item : checkpoint.items()) {
     Model model;
-    const Outcome outcome = model.Load(checkpoint, item.root);
+    Outcome outcome = model.Load(checkpoint, item.root);
     if (!outcome.ok()) return outcome;
     const Model::Sums sums = model.SumUp()[0];
     out->items.push_back(sums);

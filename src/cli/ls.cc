@@ -126,7 +126,7 @@ class Listing {
     leaves_ += group.members.size();
     if (node.alias_of != TREERING_NO_NODE) {
       std::string path;
-      const Outcome outcome = target_.checkpoint.Path(node.alias_of, &path);
+      Outcome outcome = target_.checkpoint.Path(node.alias_of, &path);
       if (!outcome.ok()) return outcome;
       row.hints += (row.hints.empty() ? "= " : "  = ") + Printable(path);
     } else {
@@ -164,7 +164,7 @@ Outcome PrintLeaf(const Target& target, const Selected& selected, const Group& g
   const Model::Node& node = selected.model.nodes()[id];
   std::string alias;
   if (node.alias_of != TREERING_NO_NODE) {
-    const Outcome outcome = target.checkpoint.Path(node.alias_of, &alias);
+    Outcome outcome = target.checkpoint.Path(node.alias_of, &alias);
     if (!outcome.ok()) return outcome;
   }
   json->BeginObject();

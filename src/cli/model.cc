@@ -92,7 +92,7 @@ Outcome Model::Level(const Checkpoint& checkpoint, uint64_t first, uint64_t coun
         left = nodes_[parent].child_count;
         nodes_[parent].first_child = static_cast<uint32_t>(nodes_.size());
       }
-      const Outcome outcome = Append(batch[i], parent);
+      Outcome outcome = Append(batch[i], parent);
       if (!outcome.ok()) return outcome;
       --left;
     }
@@ -104,7 +104,7 @@ Outcome Model::Level(const Checkpoint& checkpoint, uint64_t first, uint64_t coun
 Outcome Model::Load(const Checkpoint& checkpoint, uint64_t root) {
   file_ = checkpoint.file();
   attributes_.assign(1, Attributes());
-  const Outcome path = checkpoint.Path(root, &root_path_);
+  Outcome path = checkpoint.Path(root, &root_path_);
   if (!path.ok()) return path;
   Outcome outcome = Level(checkpoint, root, 1, kNone);
   if (!outcome.ok()) return outcome;

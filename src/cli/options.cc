@@ -171,12 +171,12 @@ Outcome ParseOptions(int argc, char** argv, Options* out) {
           "; see treering --help");
     }
     given.push_back(choice == 'h' ? kHelp : choice);
-    const Outcome outcome = Apply(given.back(), out);
+    Outcome outcome = Apply(given.back(), out);
     if (!outcome.ok()) return outcome;
   }
-  const Outcome verb = TakeVerb(std::vector<std::string>(argv + optind, argv + argc), out);
+  Outcome verb = TakeVerb(std::vector<std::string>(argv + optind, argv + argc), out);
   if (!verb.ok() || out->help || out->version) return verb;
-  const Outcome taken = CheckTaken(given, *out);
+  Outcome taken = CheckTaken(given, *out);
   if (!taken.ok()) return taken;
   if (out->targets.empty()) {
     return Usage(out->verb + " needs a file; see treering " + out->verb + " --help");

@@ -56,7 +56,7 @@ Outcome Target::Open(const Options& options, bool with_box) {
   const Address address = ParseAddress(options.targets[0]);
   path = address.path;
   if (with_box) {
-    const Outcome outcome = SplitBox(&path, &boxed, &box);
+    Outcome outcome = SplitBox(&path, &boxed, &box);
     if (!outcome.ok()) return outcome;
   }
   Outcome outcome = checkpoint.Open(address.file);
@@ -79,19 +79,19 @@ Outcome SelectModels(const Target& target, std::vector<Selected>* out) {
   const bool glob = Pattern::IsGlob(target.path);
   Pattern pattern;
   if (glob) {
-    const Outcome outcome = pattern.Parse(target.path);
+    Outcome outcome = pattern.Parse(target.path);
     if (!outcome.ok()) return outcome;
     for (const Item& item : target.items) roots.emplace_back(item, item.root);
   } else if (target.path.empty()) {
     for (const Item& item : target.items) roots.emplace_back(item, item.root);
   } else {
-    const Outcome outcome = FindEach(target, &roots);
+    Outcome outcome = FindEach(target, &roots);
     if (!outcome.ok()) return outcome;
   }
   for (const auto& [item, id] : roots) {
     Selected selected;
     selected.item = item;
-    const Outcome outcome = selected.model.Load(target.checkpoint, id);
+    Outcome outcome = selected.model.Load(target.checkpoint, id);
     if (!outcome.ok()) return outcome;
     bool any = true;
     if (glob) selected.model.Select(pattern, &any);
@@ -103,13 +103,13 @@ Outcome SelectModels(const Target& target, std::vector<Selected>* out) {
 Outcome SelectLeaves(const Target& target, std::vector<std::pair<Item, uint64_t>>* out) {
   if (!Pattern::IsGlob(target.path)) {
     std::vector<std::pair<Item, uint64_t>> found;
-    const Outcome outcome = FindEach(target, &found);
+    Outcome outcome = FindEach(target, &found);
     if (!outcome.ok()) return outcome;
     bool leaves = true;
     for (const auto& [item, id] : found) {
       treering_node node;
       Blob scratch;
-      const Outcome known = target.checkpoint.Node(id, &node, &scratch);
+      Outcome known = target.checkpoint.Node(id, &node, &scratch);
       if (!known.ok()) return known;
       leaves = leaves && IsLeaf(node.kind);
     }
@@ -119,7 +119,7 @@ Outcome SelectLeaves(const Target& target, std::vector<std::pair<Item, uint64_t>
     }
   }
   std::vector<Selected> models;
-  const Outcome outcome = SelectModels(target, &models);
+  Outcome outcome = SelectModels(target, &models);
   if (!outcome.ok()) return outcome;
   for (const Selected& selected : models) {
     WalkGroups(selected.model, false, [&out, &selected](const Group& group) {

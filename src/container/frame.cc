@@ -130,7 +130,7 @@ Status ReadFrame(const storage::ReadableFile& file, std::shared_ptr<const storag
   TR_RETURN_IF_ERROR(CheckMagics(file, size, *out));
   auto trailer = format::DecodeTrailer(out->tail, size);
   if (!trailer.ok()) return std::move(trailer.status()).WithContext(Quoted(file));
-  out->trailer = std::move(trailer.value());
+  out->trailer = trailer.value();
   TR_RETURN_IF_ERROR(CheckHeader(file, *out));
   TR_RETURN_IF_ERROR(CheckLimit(file, max_index_bytes, out->trailer));
   return ReadTable(file, out);

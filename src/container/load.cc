@@ -22,7 +22,6 @@ namespace treering::container {
 using base::Code;
 using base::Result;
 using base::Status;
-using tree::Key;
 using tree::KeyKind;
 using tree::Kind;
 

@@ -17,7 +17,6 @@
 
 namespace treering::container {
 
-using base::ByteSpan;
 using base::Code;
 using base::Result;
 using base::Status;

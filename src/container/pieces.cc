@@ -20,7 +20,6 @@
 namespace treering::container {
 
 using base::Result;
-using base::Status;
 using tree::Box;
 
 namespace {

@@ -245,7 +245,7 @@ base::Result<NodeRecord> DecodeNode(ByteSpan bytes) {
   node.a = in.U32();
   node.b = in.U32();
   const ByteSpan value = in.Bytes(node.value.size());
-  std::memcpy(node.value.data(), value.data, node.value.size());
+  if (value.data != nullptr) std::memcpy(node.value.data(), value.data, node.value.size());
   TR_RETURN_IF_ERROR(CheckNode(node));
   return node;
 }

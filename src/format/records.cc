@@ -180,7 +180,7 @@ base::Result<FileRecord> DecodeFile(ByteSpan bytes) {
   file.algorithm = in.U8();
   if (!in.Zeros(7)) return RefuseReserved("file");
   const ByteSpan digest = in.Bytes(file.digest.size());
-  std::memcpy(file.digest.data(), digest.data, file.digest.size());
+  if (digest.data != nullptr) std::memcpy(file.digest.data(), digest.data, file.digest.size());
   TR_EXPECT(file.folder_size <= kMaxFileName, "file.folder_size", file.folder_size, "0 to 128");
   TR_EXPECT(file.folder_size != 0 || file.folder == 0, "file.folder", file.folder,
             "0 where folder_size is 0");

@@ -60,7 +60,8 @@ class Appender {
   void Commit();
   void Undo();
   // "child 3 of 'params'", for nodes whose key is at fault.
-  Status KeyError(const Frame& frame, std::string message, Code code = Code::kInvalidArgument);
+  Status KeyError(const Frame& frame, const std::string& message,
+                  Code code = Code::kInvalidArgument);
   Status At(uint32_t id, Status status) { return std::move(status).WithContext(t_.Quoted(id)); }
   Status Twice(uint32_t id) {
     return Status(Code::kInvalidArgument,
@@ -116,7 +117,7 @@ Status Appender::Start(uint64_t count) {
   return Status();
 }
 
-Status Appender::KeyError(const Frame& frame, std::string message, Code code) {
+Status Appender::KeyError(const Frame& frame, const std::string& message, Code code) {
   if (frame.id == kNil) return Status(code, "the root: " + message);
   return Status(code, "child " + std::to_string(frame.next_index) + " of " + t_.Quoted(frame.id) +
                           ": " + message);

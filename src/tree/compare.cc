@@ -62,7 +62,7 @@ std::string Difference(const AttributeSet* set, const AttributeSet* other) {
     const std::string name = a.id <= 8 ? kNames[a.id] : "attribute " + std::to_string(a.id);
     std::string value(a.value.substr(0, 60));
     std::replace(value.begin(), value.end(), '\0', ' ');
-    return name + " '" + value + "'";
+    return std::string(name).append(" '").append(value).append("'");
   }
   return "none";
 }
