@@ -10,9 +10,9 @@
  * THREADS. A function that takes a const handle may run concurrently with others on that handle.
  * One that takes a non-const handle needs exclusion. Different handles are independent. The
  * library keeps no global and no thread-local state and starts threads only where `threads` asks
- * for them. `read_at`, `resolve`, `progress` and `release` callbacks may run on any thread, with no
- * lock of the library held; they must not call into the same handle. `fill` and `write` callbacks
- * run on the thread that called the library.
+ * for them. `read_at`, `resolve` and `release` callbacks may run on any thread, with no lock of the
+ * library held, `progress` callbacks on any thread, one at a time; they must not call into the same
+ * handle. `fill` and `write` callbacks run on the thread that called the library.
  *
  * FAILURE. A fallible function answers a treering_status; TREERING_OK is 0. On failure every
  * output is NULL or zero, and `error`, where given, holds the status and one line that names the

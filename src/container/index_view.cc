@@ -7,7 +7,9 @@
 // (memory that is never written costs no page).
 //
 // Invariant: a byte of a block is handed out only after the block's state is kVerified, and a
-// verified block never changes. Filling is done under one mutex, looking is one atomic load.
+// verified block never changes. Blocks are read and hashed in memory of the thread that needs them
+// and put in place under one mutex; no lock is held while the file, which may be a function of the
+// caller's, is read. Looking is one atomic load.
 //
 // Records are decoded at each use; whether what they name exists is checked by whoever follows.
 #include "container/index_view.h"
@@ -58,7 +60,7 @@ struct IndexView::Impl {
   Status Mismatch(uint64_t block) const;
   Status Verify(uint64_t block);
   Status Touch(uint64_t block);
-  Status Fill(uint64_t first, uint64_t count);
+  Status Read(uint64_t first, uint64_t count);
   void TakeFromTail(ByteSpan tail);
   Status Missing(Section section, uint64_t id) const;
 
@@ -95,22 +97,36 @@ Status IndexView::Impl::Verify(uint64_t block) {
   return Status();
 }
 
-// Reads blocks of a file without a region into the buffer. Under the mutex.
-Status IndexView::Impl::Fill(uint64_t first, uint64_t count) {
+// Reads and verifies blocks of a file without a region, and puts those that are right in place.
+Status IndexView::Impl::Read(uint64_t first, uint64_t count) {
   const uint64_t begin = first * kBlock;
-  const uint64_t end = std::min((first + count) * kBlock, trailer.index_size);
-  return file->ReadAt(trailer.index_offset + begin, buffer.get() + begin, end - begin);
+  const uint64_t size = std::min((first + count) * kBlock, trailer.index_size) - begin;
+  const std::unique_ptr<uint8_t[]> read(new uint8_t[static_cast<size_t>(size)]);
+  TR_RETURN_IF_ERROR(file->ReadAt(trailer.index_offset + begin, read.get(), size));
+  for (uint64_t block = first; block < first + count; ++block) {
+    const ByteSpan found(read.get() + (block - first) * kBlock, BlockBytes(block));
+    if (codec::Hash64(found) != table[block]) return Mismatch(block);
+    std::lock_guard<std::mutex> lock(mutex);
+    if (states[block].load(std::memory_order_relaxed) == kVerified) continue;
+    std::memcpy(buffer.get() + block * kBlock, found.data, static_cast<size_t>(found.size));
+    states[block].store(kVerified, std::memory_order_release);
+  }
+  return Status();
 }
 
 Status IndexView::Impl::Touch(uint64_t block) {
   if (buffer == nullptr) return Verify(block);
-  std::lock_guard<std::mutex> lock(mutex);
-  const uint8_t state = states[block].load(std::memory_order_relaxed);
-  if (state == kVerified) return Status();
-  // A block that was there and failed is read again: the medium may have answered wrongly once.
-  if (state == kUntouched) TR_RETURN_IF_ERROR(Fill(block, 1));
-  states[block].store(kUntouched, std::memory_order_relaxed);
-  return Verify(block);
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    const uint8_t state = states[block].load(std::memory_order_relaxed);
+    if (state == kVerified) return Status();
+    if (state == kFilled) {
+      // If it fails it is read again the next time: the medium may have answered wrongly once.
+      states[block].store(kUntouched, std::memory_order_relaxed);
+      return Verify(block);
+    }
+  }
+  return Read(block, 1);
 }
 
 // Blocks that lie wholly in what was read when opening need not be read again.
@@ -181,27 +197,21 @@ Result<ByteSpan> IndexView::Bytes(Section section, uint64_t offset, uint64_t siz
 
 Status IndexView::TouchAll() const {
   Impl& impl = *impl_;
-  const uint64_t step = kLargeRead / kBlock;
+  const uint64_t step = impl.buffer != nullptr ? kLargeRead / kBlock : 1;
   for (uint64_t block = 0; block < impl.trailer.block_count;) {
     const uint64_t first = block;
     const uint64_t limit = std::min<uint64_t>(first + step, impl.trailer.block_count);
-    if (impl.states[block].load(std::memory_order_acquire) == kVerified) {
-      ++block;
-      continue;
-    }
-    std::unique_lock<std::mutex> lock(impl.mutex, std::defer_lock);
-    if (impl.buffer != nullptr) lock.lock();
-    while (block < limit && impl.states[block].load(std::memory_order_relaxed) == kUntouched) {
+    while (block < limit && impl.states[block].load(std::memory_order_acquire) == kUntouched) {
       ++block;
     }
     if (impl.buffer != nullptr && block > first) {
-      TR_RETURN_IF_ERROR(impl.Fill(first, block - first));
+      TR_RETURN_IF_ERROR(impl.Read(first, block - first));
+      continue;
     }
-    if (block == first) block = first + 1;  // filled when opening, or verified meanwhile
-    for (uint64_t i = first; i < block; ++i) {
-      if (impl.states[i].load(std::memory_order_relaxed) == kVerified) continue;
-      TR_RETURN_IF_ERROR(impl.Verify(i));
+    if (impl.states[first].load(std::memory_order_acquire) != kVerified) {
+      TR_RETURN_IF_ERROR(impl.Touch(first));
     }
+    block = first + 1;
   }
   return Status();
 }

@@ -37,15 +37,20 @@ Resolve ResolveBeside(std::string path) {
   };
 }
 
+// Opened without the lock, since that calls the caller's function. Where two threads open one file
+// at once, the first to come back is kept.
 Result<const ChunkFile*> OtherFiles::Get(uint32_t n) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = opened_.find(n);
-  if (found != opened_.end()) return &found->second->chunks;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = opened_.find(n);
+    if (found != opened_.end()) return &found->second->chunks;
+  }
   auto opened = std::make_unique<Opened>();
   TR_RETURN_IF_ERROR(Open(n, opened.get()));
-  const ChunkFile* chunks = &opened->chunks;
-  opened_.emplace(n, std::move(opened));
-  return chunks;
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_ptr<Opened>& kept = opened_[n];
+  if (kept == nullptr) kept.swap(opened);
+  return &kept->chunks;
 }
 
 Status OtherFiles::Open(uint32_t n, Opened* out) const {
