@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -103,6 +104,12 @@ def test_documents_alone_make_a_checkpoint_and_bad_ones_are_refused(tmp_path):
     assert treering.load(tmp_path / "x.ring", item="only") is None
     with pytest.raises(ValueError, match="'bad' is no JSON"):
         treering.save(tmp_path / "y.ring", 1, items={"bad": treering.Json(float("nan"))})
+    for document, kind in (({1: 2}, TypeError), ([{"a": {None: 1}}], TypeError), ("\ud800", ValueError)):
+        with pytest.raises(kind, match="'bad' is no JSON"):
+            treering.save(tmp_path / "y.ring", 1, items={"bad": treering.Json(document)})
+    for items in ({1: 2}, {"bad": treering.Blob(5)}, {"bad": treering.Blob("text")}):
+        with pytest.raises(TypeError):
+            treering.save(tmp_path / "y.ring", 1, items=items)
     with pytest.raises(TypeError, match="metadata is no JSON"):
         treering.save(tmp_path / "y.ring", 1, metadata={1, 2})
     with pytest.raises(TypeError, match="a tree or items"):
@@ -139,6 +146,46 @@ def test_a_target_gives_its_node_types_and_refuses_what_differs(path):
 def test_a_placeholder_leaves_its_leaf_out(path):
     back = treering.load(path, target={"a": ..., "b": [..., {"c": ""}], "big": np.zeros(5000)})
     assert back["a"] is ... and back["b"] == [..., {"c": "text"}]
+
+
+def test_the_advice_of_a_mismatch_names_no_options_of_the_c_abi(path):
+    for target in ({"a": 1}, {**TREE, "b": (1, {"c": "text"})}, {**TREE, "a": np.zeros((2, 3))}, {**TREE, "x": 1}):
+        with pytest.raises(treering.StructureMismatchError) as caught:
+            treering.load(path, target=target)
+        for word in ("ignore_kinds", "allow_", "cast", "renames"):
+            assert word not in str(caught.value)
+
+
+def interrupted_save(path, at):
+    """True if save was interrupted: by a KeyboardInterrupt at its at-th step, as by Ctrl-C."""
+    left = at
+
+    def trace(frame, event, argument):
+        nonlocal left
+        if frame.f_code.co_filename.endswith("_save.py"):
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        treering.save(path, {"new": 1}, overwrite=True)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_leaves_the_old_file_or_the_new_one_and_nothing_else(path):
+    steps = 1
+    while interrupted_save(path, steps):
+        assert os.listdir(path.parent) == ["run.ring"]
+        assert list(treering.load(path)) in (list(TREE), ["new"])
+        steps += 1
+    assert steps > 20
 
 
 def test_errors_survive_pickling(path):

@@ -59,6 +59,8 @@ def test_typed_keys_keep_their_implementation(round_trip):
     assert_equal(tree, round_trip(tree))
     assert_equal(tree, round_trip(tree, target=tree))
     assert_equal(tree, round_trip(tree, target=jax.eval_shape(lambda: tree)))
+    placed = {"k": jax.device_put(tree["many"], jax.sharding.NamedSharding(jax.make_mesh((1,), ("x",)), jax.P("x")))}
+    assert round_trip(placed, target=placed)["k"].sharding == placed["k"].sharding
     np.testing.assert_array_equal(jax.random.bits(tree["one"], (4,)), jax.random.bits(round_trip(tree)["one"], (4,)))
 
 
@@ -106,7 +108,13 @@ def test_a_shared_variable_is_stored_once_and_shared_again(round_trip, tmp_path)
 
 
 def test_a_variable_may_hold_a_tree(round_trip):
-    state = nnx.State({"a": nnx.Variable({"x": jnp.ones(2), "y": (jnp.zeros(1),)}), "b": nnx.Variable(None)})
+    frozen, inner = flax.core.freeze({"z": jnp.ones(1)}), nnx.Param(jnp.ones(3))
+    state = nnx.State(
+        {
+            "a": nnx.Variable({"x": jnp.ones(2), "y": (jnp.zeros(1),)}), "b": nnx.Variable(None),
+            "c": nnx.Variable(frozen), "d": nnx.Variable(inner),
+        }
+    )  # fmt: skip
     assert_equal(state, round_trip(state))
     assert_equal(state, round_trip(state, target=state))
 
@@ -118,6 +126,16 @@ def test_metadata_of_a_variable_that_is_no_json_is_left_out_with_a_warning(round
     assert "hook" not in back["a"].get_metadata()
     with pytest.warns(UserWarning):
         assert round_trip(state, target=state)["a"].get_metadata()["hook"] is print
+
+
+def test_metadata_of_a_variable_that_would_come_back_as_something_else_is_left_out(round_trip):
+    cycle = []
+    cycle.append(cycle)
+    for value in ("\ud800", {"$tuple": [1]}, {"$spec": 5}, {1: 2}, cycle, jnp.float32):
+        state = nnx.State({"a": nnx.Param(jnp.ones(2), odd=value, kept=(1,))})
+        with pytest.warns(UserWarning, match="odd"):
+            metadata = round_trip(state)["a"].get_metadata()
+        assert "odd" not in metadata and metadata["kept"] == (1,)
 
 
 def test_metadata_shows_a_variables_attributes(tmp_path, net):
@@ -160,9 +178,19 @@ def test_values_under_tracing_and_deleted_arrays_are_refused(round_trip):
         round_trip(jax.ShapeDtypeStruct((2,), "f4"))
 
 
-def test_a_module_is_refused_with_advice(round_trip, net):
-    with pytest.raises(TypeError, match="nnx.state"):
-        round_trip(net)
+@dataclasses.dataclass
+class Fields(nnx.Module):
+    a: object = 1
+
+    def __post_init__(self):
+        self.weights = nnx.Param(jnp.ones(2))
+
+
+def test_what_holds_a_state_is_refused_with_advice(round_trip, net):
+    optimizer = nnx.Optimizer(net, optax.sgd(0.1), wrt=nnx.Param)
+    for value in (net, optimizer, nnx.split(net), Fields(), flax.linen.Dense(3)):
+        with pytest.raises(TypeError, match="nnx.state"):
+            round_trip(value)
 
 
 def test_without_jax_imported_arrays_come_back_as_numpy(tmp_path):
@@ -173,6 +201,17 @@ def test_without_jax_imported_arrays_come_back_as_numpy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "x"], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == "numpy float64 False\n"
+
+
+def test_a_state_brings_jax_so_that_loading_again_gives_the_same(tmp_path, net):
+    for number, tree in enumerate([nnx.state(net), {"k": jax.random.key(0), "x": jnp.ones(2)}]):
+        treering.save(tmp_path / str(number), tree)
+        code = (
+            "import sys, treering; first, again = treering.load(sys.argv[1]), treering.load(sys.argv[1]); import jax; "
+            "print({isinstance(x, jax.Array) for tree in (first, again) for x in jax.tree.leaves(tree)})"
+        )
+        run = [sys.executable, "-c", code, tmp_path / str(number)]
+        assert subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True).stdout == "{True}\n"
 
 
 def test_wide_arrays_of_jax_are_not_narrowed(tmp_path):

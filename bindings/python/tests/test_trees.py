@@ -105,6 +105,8 @@ def test_a_namedtuple_is_one_class_of_the_same_name_and_fields(round_trip):
     back = round_trip([Pair(1, 2), Pair(3, 4)])
     assert type(back[0]) is type(back[1]) and back[0] == Pair(1, 2) and back[0]._fields == Pair._fields
     assert difference(round_trip(back), back) is None
+    Renamed = collections.namedtuple("Renamed", "a def", rename=True)
+    assert round_trip(Renamed(1, 2))._fields == ("a", "_1")
 
 
 def test_a_dataclass_is_a_record_unless_registered(round_trip, monkeypatch):
@@ -163,6 +165,18 @@ class Colour(enum.IntEnum):
     RED = 1
 
 
+@dataclasses.dataclass
+class Mapping(dict):
+    """Holds more than its fields, like the next."""
+
+    x: object = 1
+
+
+@dataclasses.dataclass
+class Failure(Exception):
+    x: object
+
+
 @pytest.mark.parametrize(
     "tree, words",
     [
@@ -173,6 +187,8 @@ class Colour(enum.IntEnum):
         (np.zeros(2, "f4,i4"), "structured"), (np.zeros(2, "M8[s]"), r"datetime64\[s\]"), (np.array(["a"]), "<U1"),
         (np.datetime64("2020"), "datetime64"), (np.zeros(2, np.longdouble), "float128|longdouble"),
         (np.ma.array([1], mask=[1]), "MaskedArray"), (np.str_("x"), "str_"), (..., "target"), (lambda: 1, "function"),
+        (np.array(["a"], np.dtypes.StringDType()) if hasattr(np.dtypes, "StringDType") else {1}, "as a list|a set"),
+        (Mapping({1: 2}), "OrderedDict"), (Failure("x"), "Failure, which"),
         (treering.AbstractLeaf("f4", (2,)), "abstract"), (bytearray(b"x"), "bytearray"), (range(3), "range"),
     ],
 )  # fmt: skip

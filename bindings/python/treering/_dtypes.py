@@ -72,16 +72,17 @@ def storable(array, where):
         _add_ml_dtypes()
     if dtype in NUMBERS:
         return array
-    native = dtype.newbyteorder("=")
-    if native in NUMBERS:
-        return array.astype(native)
+    if dtype.byteorder in "<>":
+        native = dtype.newbyteorder("=")
+        if native in NUMBERS:
+            return array.astype(native)
     if dtype == np.dtype(object):
         what = "an object array; give its elements as a list"
     elif dtype.names is not None:
         what = f"a structured array ({dtype}); give its fields as a dict of arrays"
     elif dtype.kind in "Mm":
         what = f"an array of {dtype}; give .view('int64') and the unit beside it"
-    elif dtype.kind in "US":
+    elif dtype.kind in "UST":
         what = f"an array of {dtype}; give its strings as a list"
     else:
         what = f"an array of {dtype}, which the format does not have"

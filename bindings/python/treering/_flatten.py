@@ -328,12 +328,24 @@ def _handler(self, cls, key):
         from . import _jax
 
         handler = _jax.handler(cls)
-    if handler is None and hasattr(cls, "__dataclass_fields__"):
+    if handler is None and hasattr(cls, "__dataclass_fields__") and _fields_are_all(cls):
         handler = _dataclass
     if handler is None:
         self.refuse(key, _advice(cls))
     _HANDLERS[cls] = handler
     return handler
+
+
+def _fields_are_all(cls):
+    """False for dataclasses that hold more than their fields: a module, or a builtin type's value."""
+    builtin = (dict, list, tuple, set, frozenset, str, bytes, int, float, BaseException, np.ndarray)
+    return not issubclass(cls, builtin) and not _is_of_flax(cls)
+
+
+def _is_of_flax(cls):
+    """True for modules, optimizers and their graphs, whose state is what can be saved."""
+    names = ("Module", "Pytree", "GraphDef")
+    return any(c.__module__.startswith("flax.") and c.__name__ in names for c in cls.__mro__)
 
 
 def _advice(cls):
@@ -345,8 +357,8 @@ def _advice(cls):
         return f"a {name}, which would come back as a plain {cls.__mro__[1].__name__}; convert it"
     if issubclass(cls, (set, frozenset, bytearray, memoryview)):
         return f"a {name}; give a list or bytes"
-    if any(c.__module__.startswith("flax.nnx") and c.__name__ == "Module" for c in cls.__mro__):
-        return f"a {name}; give its state, nnx.state(model) or nnx.split(model)"
+    if _is_of_flax(cls):
+        return f"a {name}; give the state alone: nnx.state(model), or the variables of a linen module"
     if cls.__module__ == "torch":
         return f"a {name}; give tensor.detach().cpu().numpy()"
     return (

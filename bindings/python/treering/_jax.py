@@ -3,6 +3,7 @@
 import json
 import sys
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ._flatten import (
 from ._ffi import lib
 from ._values import type_name
 
-_CONTAINERS = (type(None), dict, list, tuple)
+_CONTAINERS = (type(None), Mapping, list, tuple)
 
 
 def handler(cls):
@@ -92,7 +93,8 @@ def _wanted(self, key, value, extra, sharding):
         name = impl.name
 
         def finish(raw):
-            return jax.random.wrap_key_data(jax.device_put(raw), impl=name)
+            made = jax.random.wrap_key_data(jax.device_put(raw), impl=name)
+            return made if sharding is None else jax.device_put(made, sharding)
 
         attributes = ((lib.TREERING_ATTR_PRNG_IMPL, name.encode()), *JAX)
         shape = tuple(value.shape) + tuple(impl.key_shape)
@@ -132,9 +134,9 @@ def _state(self, key, value, extra):
 def to_tuples(value):
     """Lists of a JSON document are tuples where they stand under "$tuple"; likewise "$spec"."""
     if isinstance(value, dict):
-        if set(value) == {"$tuple"}:
+        if set(value) == {"$tuple"} and isinstance(value["$tuple"], list):
             return tuple(map(to_tuples, value["$tuple"]))
-        if set(value) == {"$spec"}:
+        if set(value) == {"$spec"} and isinstance(value["$spec"], list):
             return sys.modules["jax"].sharding.PartitionSpec(*map(to_tuples, value["$spec"]))
         return {name: to_tuples(child) for name, child in value.items()}
     return [to_tuples(child) for child in value] if isinstance(value, list) else value
@@ -148,10 +150,13 @@ def _from_tuples(value):
     if isinstance(value, list):
         return [_from_tuples(child) for child in value]
     if isinstance(value, dict):
-        if not all(isinstance(name, str) for name in value):
-            raise TypeError("not JSON")
-        return {name: _from_tuples(child) for name, child in value.items()}
-    if value is None or type(value) in (bool, int, float, str):
+        if not all(isinstance(name, str) for name in value) or set(value) in ({"$tuple"}, {"$spec"}):
+            raise TypeError("not JSON, or not to be told from a tuple")
+        return {_from_tuples(name): _from_tuples(child) for name, child in value.items()}
+    if type(value) is str:
+        value.encode()  # lone surrogates are no JSON
+        return value
+    if value is None or type(value) in (bool, int, float):
         return value
     raise TypeError("not JSON")
 
@@ -165,7 +170,7 @@ def _variable_attributes(variable, nnx):
     for name, value in variable.get_metadata().items():
         try:
             metadata[name] = _from_tuples(value)
-        except TypeError:
+        except (TypeError, ValueError, RecursionError):
             dropped.append(name)
     text = json.dumps(metadata, ensure_ascii=False, allow_nan=True)
     found = _ATTRIBUTES.get((cls, text))
@@ -208,7 +213,7 @@ def _variable(self, key, value, extra):
     row = len(self.codes)
     again = value.from_metadata if self.target else None
     metadata = value.get_metadata() if self.target else None
-    if isinstance(raw, (*_CONTAINERS, nnx.State)) or hasattr(type(raw), "__dataclass_fields__"):
+    if isinstance(raw, (*_CONTAINERS, nnx.State, nnx.Variable)) or hasattr(type(raw), "__dataclass_fields__"):
         build = lambda keys, values: again(values[0], metadata)  # noqa: E731
         self.open(key, CUSTOM, attributes, value, 1, iter([("value", raw)]), build)
         return

@@ -38,7 +38,7 @@ def load(path, target=None, *, item=""):
     """Reads a checkpoint into new memory; every byte is verified.
 
     Without a target: exactly what was saved. NumPy arrays come back as such; JAX arrays as JAX
-    arrays if JAX is imported, else as NumPy arrays; namedtuples as ones of the same name and fields;
+    arrays if JAX is imported, which states and typed keys do, else as NumPy arrays; namedtuples as ones of the same name and fields;
     dataclasses as `Record`, or as themselves if registered; `nnx.State` as itself where Flax is
     installed.
 
@@ -244,6 +244,9 @@ class _Nodes:
 
     def _finish(self, arrays, values):
         """NumPy arrays into what they were: scalars, JAX arrays, keys, variables."""
+        # What is imported for one leaf is there for all, so that loading again gives the same.
+        for module in filter(None, map(_imported_for, {id(a): a for a in self.attributes}.values())):
+            _module(module)
         jax = sys.modules.get("jax")
         to_jax, last, plain = [], None, True
         special = []
@@ -319,6 +322,16 @@ def _module(name):
         return importlib.import_module(name)
     except ImportError:
         return None
+
+
+def _imported_for(attributes):
+    """The module without which a node would not be what it was, or None."""
+    found = dict(attributes)
+    state = found.get(lib.TREERING_ATTR_TYPE_NAME) == STATE_NAME.encode()
+    if state or lib.TREERING_ATTR_VARIABLE_TYPE in found:
+        return "flax.nnx"
+    key = lib.TREERING_ATTR_PRNG_IMPL in found and lib.TREERING_ATTR_ORIGIN in found
+    return "jax" if key else None
 
 
 def _key(attributes, words):
@@ -443,8 +456,10 @@ def _namedtuple(name, fields, values):
     if cls is None:
         module, _, qualified = name.partition(":")
         try:
-            cls = namedtuple(qualified.rpartition(".")[2] or "NamedTuple", fields)
-        except ValueError:  # no identifiers: written by another language
+            cls = namedtuple(qualified.rpartition(".")[2] or "NamedTuple", fields, rename=True)
+        except ValueError:  # no identifier: written by another language
+            cls = None
+        if cls is None or cls._fields != fields:
             return _values.Record(name, dict(zip(fields, values)))
         if qualified:
             cls.__module__, cls.__qualname__ = module, qualified
@@ -498,7 +513,8 @@ def _mismatch(exception, report):
     text = ffi.string(lib.treering_report_text(report)).decode("utf-8", "replace").rstrip("\n")
     # Advice that names the C ABI's options is left out.
     lines = [line for line in text.split("\n") if line.startswith(" ")]
-    exception.message = "\n".join([exception.message.partition("; To ")[0], *lines])
+    summary = exception.message.partition("; To ")[0].partition("; If only ")[0]
+    exception.message = "\n".join([summary, *lines])
     exception.args = (exception.message,)
     return exception
 

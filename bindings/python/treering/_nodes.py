@@ -38,9 +38,23 @@ def json_text(value, what):
     import json
 
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, UnicodeEncodeError) as error:
-        raise type(error)(f"{what} is no JSON document: {error}") from None
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except TypeError as error:
+        raise TypeError(f"{what} is no JSON document: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{what} is no JSON document: {error}") from None
+    # json.dumps makes strings of other keys, and then they would not come back as they were.
+    stack = [value]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str):
+                    raise TypeError(f"{what} is no JSON document: the key {key!r} is no string")
+            stack.extend(value.values())
+        elif isinstance(value, (list, tuple)):
+            stack.extend(value)
+    return text
 
 
 def _table(rows, kept):

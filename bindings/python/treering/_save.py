@@ -20,10 +20,13 @@ def save(path, tree=_NOTHING, *, overwrite=False, items=None, metadata=None):
     "default" and may be left out if there are items. `metadata` is a JSON document about the
     checkpoint (step, metrics, …), which `info` shows.
 
-    Arrays are not copied: they must not change until the call returns.
+    Arrays are not copied (but for those of a foreign byte order, and those of JAX that are not in
+    the host's memory as one): they must not change until the call returns. Ctrl-C is seen then.
     """
     wanted = {} if tree is _NOTHING else {"default": tree}
     for name, value in (items or {}).items():
+        if not isinstance(name, str):
+            raise TypeError(f"an item's name is a str, not {name!r}")
         if name in wanted:
             raise ValueError(f"item {name!r}: the tree itself is the item of that name")
         wanted[name] = value
@@ -43,7 +46,7 @@ def _prepare(name, value):
     if isinstance(value, _values.Json):
         return lib.TREERING_ITEM_JSON, json_text(value.value, f"item {name!r}"), None
     if isinstance(value, _values.Blob):
-        return lib.TREERING_ITEM_BLOB, bytes(value.value), None
+        return lib.TREERING_ITEM_BLOB, bytes(memoryview(value.value)), None
     rows = Flattener().run(value)
     return lib.TREERING_ITEM_TREE, rows, build(rows)
 
@@ -60,9 +63,9 @@ def _size(rows):
 def _write(path, prepared, settings):
     error = new_error()
     out = ffi.new("treering_writer **")
-    check(lib.treering_writer_create(out, path, len(path), settings, error), error)
-    writer = out[0]
-    try:
+    try:  # an interrupt may come as soon as there is a file
+        check(lib.treering_writer_create(out, path, len(path), settings, error), error)
+        writer = out[0]
         for name, (kind, data, tree) in prepared:
             if tree is not None:
                 status = lib.treering_writer_add_tree(writer, name, len(name), tree, error)
@@ -73,4 +76,4 @@ def _write(path, prepared, settings):
             check(status, error)
         check(lib.treering_writer_finish(ffi.NULL, ffi.NULL, writer, error), error)
     finally:
-        lib.treering_writer_free(writer)
+        lib.treering_writer_free(out[0])
