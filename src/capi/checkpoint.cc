@@ -8,6 +8,7 @@
 #include <treering/treering.h>
 
 #include <cstring>
+#include <unordered_map>
 
 #include "capi/convert.h"
 #include "capi/guard.h"
@@ -144,7 +145,7 @@ class Describer {
       out.child_count = info.record.size;
     } else {
       out.data_size = info.value.size;
-      TR_ASSIGN_OR_RETURN(out.stored_size, container_.StoredSize(info));
+      TR_ASSIGN_OR_RETURN(out.stored_size, StoredSize(info));
     }
     d.shape_at = shapes_.size();
     shapes_.insert(shapes_.end(), info.shape.begin(), info.shape.begin() + info.value.rank);
@@ -180,7 +181,17 @@ class Describer {
   }
 
  private:
+  // Many aliases may name one leaf of many chunks, which are counted once.
+  Result<uint64_t> StoredSize(const NodeInfo& info) {
+    const auto found = stored_.find(info.value_id);
+    if (found != stored_.end()) return found->second;
+    TR_ASSIGN_OR_RETURN(const uint64_t size, container_.StoredSize(info));
+    if (info.value_id != info.id) stored_.emplace(info.value_id, size);
+    return size;
+  }
+
   const Container& container_;
+  std::unordered_map<uint32_t, uint64_t> stored_;  // of leaves that aliases name
   std::vector<Described> described_;
   std::vector<uint64_t> shapes_;
   std::vector<treering_attribute> attributes_;
