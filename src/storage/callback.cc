@@ -21,8 +21,9 @@ using base::Code;
 using base::Result;
 using base::Status;
 
-Status Failed(const char* operation, const std::string& name, int32_t answer, uint64_t offset) {
-  return Status(Code::kIo,
+Status Failed(const char* operation, const std::string& name, int32_t answer, uint64_t offset,
+              Code code = Code::kIo) {
+  return Status(code,
                 std::string("cannot ") + operation + " '" + name +
                     "': the caller's function answered " + std::to_string(answer),
                 answer, offset);
@@ -74,7 +75,7 @@ class CallbackWriter : public WritableFile {
     TR_RETURN_IF_ERROR(Usable());
     if (!flush_) return Status();
     const int32_t answer = flush_();
-    if (answer != 0) failure_ = Failed("flush", name_, answer, Status::kNoOffset);
+    if (answer != 0) failure_ = Failed("flush", name_, answer, Status::kNoOffset, Code::kIoSync);
     return failure_;
   }
   Status Close() override {

@@ -141,8 +141,8 @@ void AFlushCallbackIsCalledOnceIfThereIsOne(void**) {
   }();
   Check(without, Code::kOk, 0);
   Check(late, Code::kWrongState, 0);
-  Check(failed, Code::kIo, 5);
-  Check(again, Code::kIo, 5);
+  Check(failed, Code::kIoSync, 5);
+  Check(again, Code::kIoSync, 5);
   assert_int_equal(flushes, 1);
 }
 
