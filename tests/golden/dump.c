@@ -108,8 +108,8 @@ static void* room_for(uint64_t size, treering_status* status) {
   return room;
 }
 
-static treering_status dump_one(struct text* out, const treering_checkpoint* checkpoint,
-                                uint64_t id, treering_error* error) {
+treering_status dump_node(struct text* out, const treering_checkpoint* checkpoint, uint64_t id,
+                          treering_error* error) {
   treering_node node;
   treering_blob* scratch = NULL;
   uint64_t count = 0;
@@ -172,7 +172,7 @@ treering_status dump_by_read(struct text* out, const treering_checkpoint* checkp
     add_item(out, &all.items[i], all.items[i + 1].root - all.items[i].root);
     for (uint64_t id = all.items[i].root; status == TREERING_OK && id < all.items[i + 1].root;
          ++id) {
-      status = dump_one(out, checkpoint, id, error);
+      status = dump_node(out, checkpoint, id, error);
     }
   }
   if (status == TREERING_OK) add_metadata(out, &all.info);

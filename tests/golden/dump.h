@@ -20,10 +20,13 @@ struct text {
 void text_add(struct text* text, const char* format, ...);
 void text_free(struct text* text);
 
-/* Each leaf's data by treering_checkpoint_read. */
+/* One line, with the data by treering_checkpoint_read. */
+treering_status dump_node(struct text* out, const treering_checkpoint* checkpoint, uint64_t id,
+                          treering_error* error);
+/* All of them. */
 treering_status dump_by_read(struct text* out, const treering_checkpoint* checkpoint,
                              treering_error* error);
-/* All of them by treering_checkpoint_load; the numbers of nodes are found out by a walk. */
+/* The same by treering_checkpoint_load; the numbers of nodes are found out by a walk. */
 treering_status dump_by_load(struct text* out, const treering_checkpoint* checkpoint,
                              uint32_t views, treering_error* error);
 /* Views of every leaf that has one are what a read gives; the others answer NO_VIEW. Counts both;
