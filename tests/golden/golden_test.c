@@ -23,6 +23,7 @@
 static const char* folder;
 static char* names[200]; /* without ".ring" */
 static size_t name_count;
+static size_t bad_count;
 
 static char* path_of(const char* name, const char* suffix) {
   struct text path = {NULL, 0, 0};
@@ -198,20 +199,73 @@ static void what_is_written_has_not_changed(void** state) {
   assert_int_equal(wrong, 0);
 }
 
-/* Those that are listed as bad are for other tests. */
+/* 1 if a bad file is refused with that status where the list says. */
+static int refused(const char* name, const char* where, const char* expected) {
+  treering_error error;
+  memset(&error, 0, sizeof(error));
+  error.struct_size = sizeof(error);
+  char* path = path_of(name, ".ring");
+  treering_checkpoint* checkpoint = NULL;
+  treering_status status = treering_checkpoint_open(&checkpoint, path, TREERING_NUL, NULL, &error);
+  const int opens = status == TREERING_OK;
+  if (opens) {
+    treering_report* report = NULL;
+    status = treering_checkpoint_verify(&report, checkpoint, NULL, &error);
+    treering_report_free(report);
+  }
+  treering_checkpoint_free(checkpoint);
+  free(path);
+  const int right = opens == (strcmp(where, "verify") == 0) &&
+                    strcmp(treering_status_name(status), expected) == 0;
+  if (!right) print_message("# %s: %s %s\n", name, treering_status_name(status), error.message);
+  return right;
+}
+
+static void bad_files_are_refused_as_listed(void** state) {
+  (void)state;
+  size_t size = 0;
+  char* list = whole("bad", ".txt", &size);
+  size_t listed = 0;
+  size_t wrong = 0;
+  for (char* line = list; line != NULL && *line != 0; ++listed) {
+    char name[101] = "";
+    char where[21] = "";
+    char status[41] = "";
+    char* end = strchr(line, '\n');
+    wrong +=
+        sscanf(line, "%100s %20s %40s", name, where, status) != 3 || !refused(name, where, status);
+    line = end == NULL ? NULL : end + 1;
+  }
+  free(list);
+  assert_int_equal(wrong, 0);
+  assert_int_equal(listed, bad_count);
+  assert_true(listed > 20);
+}
+
+static void add_name(const char* name, size_t size) {
+  char* copy = calloc(1, size + 1);
+  if (copy == NULL || name_count == 200) abort();
+  memcpy(copy, name, size);
+  names[name_count++] = copy;
+}
+
+/* All of the folder, and those that belong together in folders of their own. */
 static int find_names(void) {
   DIR* dir = opendir(folder);
   if (dir == NULL) return 0;
   for (const struct dirent* entry; (entry = readdir(dir)) != NULL;) {
     const size_t size = strlen(entry->d_name);
     if (size < 6 || strcmp(entry->d_name + size - 5, ".ring") != 0) continue;
-    if (strncmp(entry->d_name, "bad-", 4) == 0 || name_count == 200) continue;
-    char* name = calloc(1, size);
-    if (name == NULL) abort();
-    memcpy(name, entry->d_name, size - 5);
-    names[name_count++] = name;
+    if (strncmp(entry->d_name, "bad-", 4) == 0) {
+      ++bad_count;
+    } else {
+      add_name(entry->d_name, size - 5);
+    }
   }
   closedir(dir);
+  add_name("merged/index", 12);
+  add_name("merged/part-00001", 17);
+  add_name("earlier/part-00002", 18);
   return name_count >= golden_case_count;
 }
 
@@ -230,6 +284,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(views_show_what_reads_give_where_they_exist),
       cmocka_unit_test(verify_finds_nothing),
       cmocka_unit_test(what_is_written_has_not_changed),
+      cmocka_unit_test(bad_files_are_refused_as_listed),
   };
   const int failed = cmocka_run_group_tests(tests, NULL, NULL);
   while (name_count != 0) free(names[--name_count]);

@@ -10,12 +10,14 @@ here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "../oracle"))
 import read_ring  # noqa: E402
 
-FILES = sorted(name for name in os.listdir(here) if name.endswith(".ring"))
+FILES = [name for name in sorted(os.listdir(here)) if name.endswith(".ring")]
+FILES += ["merged/index.ring", "merged/part-00001.ring", "earlier/part-00002.ring"]
 
 
 def dump(name):
-    with open(os.path.join(here, name), "rb") as file:
-        return read_ring.Ring(file.read(), here).dump()
+    path = os.path.join(here, name)
+    with open(path, "rb") as file:
+        return read_ring.Ring(file.read(), os.path.dirname(path)).dump()
 
 
 class Oracle(unittest.TestCase):

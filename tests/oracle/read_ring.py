@@ -209,20 +209,77 @@ class Ring:
         need(identity == value, f"node {i}: identity")
         return raw, identity
 
+    def layout(self):
+        """Chunks of this file stand in order, apart or equal, with zeros between them that alignment explains."""
+        end, before = 64, None
+        for i in range(self.sections[CHUNKS][1]):
+            record = self.record(CHUNKS, i, "<QIIQ16sIBBH")
+            offset, size, file = record[0], record[1], record[5]
+            if file != 0:
+                continue
+            if record != before:
+                need(offset >= end and offset - end < 4096, f"chunk {i}: order, overlap or gap")
+                zeros(self.data[end:offset], "chunk padding")
+                end = offset + size
+            before = record
+        need(-(-end // 64) * 64 == self.start, "chunks do not end at the index")
+        zeros(self.data[end:self.start], "chunk padding")
+
+    def check_key(self, i, kind, position, key_kind, key, text, seen):
+        """The key of the child at `position` of a container of that kind; `seen` are its siblings' keys."""
+        if kind is None:
+            need((key_kind, key, text) == (0, 0, b""), f"node {i}: key of a root")
+            return
+        allowed = {1: (2, 3, 4), 2: (1,), 3: (1,), 4: (2,), 5: (2,)}.get(kind, (1, 2))
+        need(key_kind in allowed, f"node {i}: key kind")
+        need(key_kind != 1 or key == position, f"node {i}: index")
+        need(kind != 6 or not seen or (key_kind, 1) in seen, f"node {i}: keys of two kinds")
+        if key_kind == 2:
+            need(is_wtf8(text), f"node {i}: key text")
+        if key_kind == 4:
+            need(is_minimal(text) and len(text) > 8, f"node {i}: bigint")
+        mine = (key_kind, 0 if key_kind in (2, 4) else key, text)
+        need(mine not in seen, f"node {i}: key given twice")
+        seen.update((mine, (key_kind, 1)))
+
+    def hash_table(self, entries):
+        """The slots are what inserting the children of hashed containers in order of id gives."""
+        count = self.sections[SLOTS][1]
+        need(count & (count - 1) == 0 and 3 * count >= 4 * len(entries), "hash slots")
+        slots = [(0, 0)] * count
+        for node, key in entries:
+            value = xxh3_64(key)
+            at = value % count
+            while slots[at] != (0, 0):
+                at = (at + 1) % count
+            slots[at] = (value >> 32, node + 1)
+        need([self.record(SLOTS, i, "<II") for i in range(count)] == slots, "hash table")
+
     def dump(self):
-        lines, content, leaves, next_node = [], b"", 0, 0
+        lines, content, leaves, next_node, raw_bytes, entries, names = [], b"", 0, 0, 0, [], set()
+        self.layout()
         for item in range(self.sections[ITEMS][1]):
             name_at, name_size, item_kind, root, count, zero = self.record(ITEMS, item, "<QIIIIQ")
             need(zero == 0 and root == next_node and item_kind in (1, 2, 3), f"item {item}")
             name = self.part(TEXT, name_at, name_size)
             lines.append(f"item {name.hex()} kind={item_kind} root={root} nodes={count}")
             content += struct.pack("<II", item_kind, name_size) + name + struct.pack("<II", count, 0)
+            need(is_wtf8(name) and 0 < name_size < 256 and name not in names, f"item {item}: name")
+            names.add(name)
             next_child = root + 1
+            place, kinds, seen = {}, {}, {}
             for i in range(root, root + count):
                 (kind, key_kind, bits, code, rank, storage, flags, parent, key_size, key, attrs, shape_at, size, a, b,
                  value) = self.record(NODES, i, "<BBBBBBHIIQIIQII16s")
                 need(flags in (0, 1), f"node {i}: flags")
+                owner, position, hashed = place.get(i, (None, 0, False))
+                need(parent == (0xFFFFFFFF if i == root else owner), f"node {i}: parent")
+                kinds[i] = kind
                 text = self.part(TEXT, key, key_size) if key_kind in (2, 4) else b""
+                self.check_key(i, kinds.get(owner), position, key_kind, key, text, seen.setdefault(owner, set()))
+                if hashed:
+                    entries.append((i, struct.pack("<IB3x", owner, key_kind) + (
+                        text if key_kind in (2, 4) else struct.pack("<Q", key))))
                 shape = self.dims(shape_at, rank) if rank else []
                 blob, attributes = self.attributes(attrs)
                 content += struct.pack("<BBBBB3xII", kind, key_kind, bits, code, rank,
@@ -233,15 +290,23 @@ class Ring:
                 line = f"{i} parent={'-' if i == root else parent} kind={kind} key={key_kind}:{shown}"
                 if kind < 64:
                     need(a == (next_child if size else 0) and b == 0 and storage == 0, f"node {i}: children")
+                    hashed = size > 16 and self.record(NODES, a, "<BB")[1] != 1
+                    need(flags == hashed and 1 <= kind <= 7 and (kind != 7 or size == 0), f"node {i}: container")
+                    need(a + size <= root + count, f"node {i}: children")
+                    place.update((a + n, (i, n, hashed)) for n in range(size))
                     next_child += size
                     line += f" children={a}+{size}"
                 elif kind == 96:
-                    need(a < i and storage == 4 and size == 0, f"node {i}: alias")
+                    need(storage == 4 and size == b == attrs == flags == 0, f"node {i}: alias")
+                    need(64 <= kinds.get(a, 0) <= 71, f"node {i}: alias of what is no leaf before it")
                     content += struct.pack("<q", a - root)
                     line += f" alias={a}"
                 else:
                     raw, identity = self.leaf(i, kind, bits, code, rank, storage, shape, size, a, b, value)
+                    need(64 <= kind <= 71 and flags == 0, f"node {i}: leaf")
+                    check_value(i, kind, bits, code, math.prod(shape), raw)
                     content += identity
+                    raw_bytes += size
                     line += f" dtype={code}/{bits} shape={','.join(map(str, shape))} raw={show(raw)}"
                 leaves += kind >= 64
                 line += "".join(f" attr={n}:{f}:{v.hex()}" for n, f, v in attributes)
@@ -249,9 +314,41 @@ class Ring:
             need(next_child == root + count, f"item {item}: nodes")
             next_node = root + count
         need(next_node == self.sections[NODES][1] and leaves == self.leaf_count, "node and leaf counts")
+        self.hash_table(entries)
+        need(raw_bytes == struct.unpack_from("<Q", self.trailer, 272)[0], "raw bytes")
         need(h128(content) == self.trailer[48:64], "content digest")
         lines.append(f"metadata {self.part(META, 0, self.sections[META][1]).hex()}")
         return "\n".join(lines) + "\n"
+
+
+def is_wtf8(text):
+    """UTF-8 in which surrogates may be encoded, unless two of them are a pair."""
+    try:
+        decoded = text.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return re.search("[\ud800-\udbff][\udc00-\udfff]", decoded) is None
+
+
+def is_minimal(raw):
+    value = int.from_bytes(raw, "little", signed=True)
+    return len(raw) == 1 or len(raw) > 1 and not -1 << 8 * len(raw) - 9 <= value < 1 << 8 * len(raw) - 9
+
+
+def check_value(i, kind, bits, code, elements, raw):
+    what = f"node {i}: no value of its kind"
+    sizes = {65: 1, 67: 8, 68: 16}
+    need(sizes.get(kind, len(raw)) == len(raw), what)
+    if kind == 65 or (kind == 64 and (code, bits) == (6, 8)):
+        need(not raw or max(raw) < 2, what)
+    elif kind == 66:
+        need(is_minimal(raw), what)
+    elif kind == 69:
+        need(is_wtf8(raw), what)
+    elif kind == 64 and bits == 6:
+        need(not raw or max(raw) < 64, what)
+    elif kind == 64 and bits in (2, 4) and elements:
+        need(int.from_bytes(raw, "little") >> elements * bits == 0, what)
 
 
 def show(raw):
