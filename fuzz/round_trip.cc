@@ -172,7 +172,7 @@ class Forest {
     node->codec = in_->Front() % 4;
     if (in_->Front() % 3 == 0) {
       Dims tile(node->rank);
-      for (uint64_t& n : tile) n = (1 + in_->Front() % 9) * (large ? 20 : 1);
+      for (uint64_t& n : tile) n = (1 + in_->Front() % 9u) * (large ? 20u : 1u);
       dims_.push_back(tile);
       node->chunk_shape = dims_.back().data();
     }
