@@ -49,8 +49,9 @@ Result<std::string> TemporaryName(storage::Directory* directory, std::string_vie
 }
 
 Status AlreadyExists(const storage::Directory& directory, const std::string& name) {
-  return Status(Code::kAlreadyExists, "'" + directory.name() + "/" + name +
-                                          "' exists; ask for overwrite, or choose another name");
+  const std::string folder = directory.name() == "/" ? "" : directory.name();
+  return Status(Code::kAlreadyExists,
+                "'" + folder + "/" + name + "' exists; ask for overwrite, or choose another name");
 }
 
 }  // namespace
@@ -65,6 +66,10 @@ Result<std::unique_ptr<PendingFile>> PendingFile::Create(
   if (!options.overwrite) {
     TR_ASSIGN_OR_RETURN(const bool exists, directory->Exists(name));
     if (exists) return AlreadyExists(*directory, pending->name_);
+  } else {
+    // The rename would put the file in the place of a device or a pipe, or fail late at a folder.
+    Status status = directory->OpenToRead(name).status();
+    if (status.code() == Code::kInvalidArgument) return status;
   }
   TR_ASSIGN_OR_RETURN(pending->temporary_, TemporaryName(directory.get(), name));
   pending->directory_ = std::move(directory);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Saving to real paths: what is in the folder afterwards, also when the disk is full.
 #include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -84,6 +86,38 @@ void ASavedFileIsAloneInItsFolderAndReplacedOnlyIfAsked(void** /*state*/) {
   }
 }
 
+struct Refused {
+  Code code = Code::kOk;
+  bool untouched = false;
+};
+
+Refused SaveOver(const char* what, bool (*make)(const char* path), mode_t type) {
+  Refused refused;
+  Scratch folder;
+  const std::string path = folder.Path(what);
+  if (!make(path.c_str())) return refused;
+  const Build b = Large(100);
+  CommitOptions options;
+  options.overwrite = true;
+  refused.code = Save(path, b.Make(), options).code();
+  struct stat info;
+  refused.untouched = lstat(path.c_str(), &info) == 0 && (info.st_mode & S_IFMT) == type &&
+                      NamesIn(folder.path()) == std::vector<std::string>{what};
+  return refused;
+}
+
+void OnlyAFileIsReplaced(void** /*state*/) {
+  const auto folder = [](const char* path) { return mkdir(path, 0777) == 0; };
+  const auto pipe = [](const char* path) { return mkfifo(path, 0666) == 0; };
+  const auto link = [](const char* path) { return symlink("/dev/null", path) == 0; };
+  const Refused refused[] = {SaveOver("folder", folder, S_IFDIR), SaveOver("pipe", pipe, S_IFIFO),
+                             SaveOver("link", link, S_IFLNK)};
+  for (const Refused& r : refused) {
+    assert_true(r.code == Code::kInvalidArgument);
+    assert_true(r.untouched);
+  }
+}
+
 // The mount is seen by this process alone and ends with it.
 bool MountSmall(const std::string& path) {
 #ifdef __linux__
@@ -155,6 +189,7 @@ void PathsThatCannotBeFilesAreRefused(void** /*state*/) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(ASavedFileIsAloneInItsFolderAndReplacedOnlyIfAsked),
+      cmocka_unit_test(OnlyAFileIsReplaced),
       cmocka_unit_test(AFullDiskLeavesTheOldFileAndNothingElse),
       cmocka_unit_test(PathsThatCannotBeFilesAreRefused),
   };
