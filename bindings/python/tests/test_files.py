@@ -91,6 +91,10 @@ def test_items_and_documents_stand_beside_the_tree(tmp_path):
     assert treering.load(path)["w"].tolist() == [0, 0]
     assert treering.load(path, item="ema")["w"].tolist() == [1, 1]
     assert treering.load(path, item="run") == document and treering.load(path, item="log") == b"\0\1"
+    with pytest.raises(TypeError, match="'run' is a document"):
+        treering.load(path, target=document, item="run")
+    with pytest.raises(TypeError, match="kind 'number'"):
+        treering.load(path, target=treering.AbstractLeaf(kind="number"))
     info = treering.info(path)
     assert info["items"] == {"default": "tree", "run": "json", "log": "blob", "ema": "tree"}
     assert info["metadata"] == {"step": 7} and len(info["content"]) == 32

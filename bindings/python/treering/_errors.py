@@ -97,7 +97,7 @@ class DtypeMismatchError(StructureMismatchError, TypeError):
 
 
 class OutOfMemoryError(TreeringError, MemoryError):
-    pass
+    """There is not enough memory for the tree or the call."""
 
 
 class StorageError(_SystemError, OSError):
@@ -105,23 +105,29 @@ class StorageError(_SystemError, OSError):
 
 
 class PermissionDeniedError(_SystemError, PermissionError):
+    """The file or folder may not be read or written."""
+
     default_errno = 13
 
 
 class BusyError(_SystemError, BlockingIOError):
+    """Somebody else is using the file or folder."""
+
     default_errno = 11
 
 
 class WrongStateError(TreeringError, RuntimeError):
-    pass
+    """A call that does not fit what was done before."""
 
 
 class TimedOutError(_SystemError, TimeoutError):
+    """The time that was given ran out."""
+
     default_errno = 110
 
 
 class CancelledError(TreeringError, RuntimeError):
-    pass
+    """The work was given up because it was asked to be."""
 
 
 class OutcomeUnknownError(_SystemError, OSError):
@@ -129,7 +135,7 @@ class OutcomeUnknownError(_SystemError, OSError):
 
 
 class InternalError(TreeringError, RuntimeError):
-    pass
+    """A mistake in treering itself; please report it."""
 
 
 _BY_STATUS = {

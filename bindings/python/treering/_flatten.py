@@ -278,6 +278,8 @@ def _abstract(self, key, value, extra):
         self.refuse(key, "an abstract leaf has no data to save; give an array")
     from ._load import finisher
 
+    if value.kind not in ("array", "prng_key", *_NAMED_KINDS):
+        self.refuse(key, f"an abstract leaf of kind {value.kind!r}, which no leaf has")
     if value.kind in ("array", "prng_key"):
         kind = PRNG_KEY if value.kind == "prng_key" else ARRAY
         self.wanted(key, kind, extra, value.dtype, value.shape, finisher(value))

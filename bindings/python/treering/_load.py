@@ -52,6 +52,8 @@ def load(path, target=None, *, item=""):
     checkpoint = _open(path)
     name, kind, root, count = _item(checkpoint, item, path)
     if kind != lib.TREERING_ITEM_TREE:
+        if target is not None:
+            raise TypeError(f"item {name!r} is a document, not a tree; load it without a target")
         value = _Nodes(checkpoint, root, count).leaves()[0]
         if kind == lib.TREERING_ITEM_BLOB:
             return value
