@@ -103,7 +103,8 @@ class Ring:
             if stride == 0:
                 need((offset, count, found) == (0, 0, 0), "reserved section")
                 continue
-            need(found >= stride and offset == at and at + count * found <= self.size, f"section {slot}")
+            need(found == stride or stride > 8 and found > stride and found % 8 == 0, f"section {slot}: stride")
+            need(offset == at and at + count * found <= self.size, f"section {slot}")
             self.sections.append((offset, count, found))
             at = -(-(offset + count * found) // 64) * 64
             zeros(index[offset + count * found:at], "section padding")
@@ -125,6 +126,7 @@ class Ring:
         offset, stored_size, size, stored_hash, raw_hash, file, codec, param, zero = self.record(
             CHUNKS, i, "<QIIQ16sIBBH")
         need(zero == 0 and stored_size > 0 and 0 < size <= 1 << 30, f"chunk {i}")
+        need(codec > 2 or (stored_size, param) == (size, 0) or codec > 0 and stored_size < size, f"chunk {i}: sizes")
         data = self.data if file == 0 else self.other(file - 1)
         need(offset >= 64 and offset + stored_size <= len(data), f"chunk {i}: out of bounds")
         stored = data[offset:offset + stored_size]
@@ -154,6 +156,7 @@ class Ring:
         blob, found, pos = self.part(ATTRS, 8 * (at - 1), 8 + size), [], 8
         for _ in range(count):
             ident, flags, length = struct.unpack_from("<HHI", blob, pos)
+            need(ident > 0 and flags < 2, "attribute id or flags")
             found.append((ident, flags, blob[pos + 8:pos + 8 + length]))
             end = pos + 8 + -(-length // 8) * 8
             zeros(blob[pos + 8 + length:end], "attribute padding")
@@ -164,7 +167,7 @@ class Ring:
     def pieces(self, node, rank, shape, code, bits, first, count):
         """The raw bytes and the identity of a leaf in pieces."""
         step = {2: 2, 4: 4, 6: 8}.get(bits, bits)
-        cells = {}
+        cells, last = {}, []
         record = struct.pack("<BBB5x", code, bits, rank) + struct.pack(f"<{rank}Q", *shape)
         for p in range(first, first + count):
             leaf, origin, extent, grid, chunk, chunks, zero = self.record(PIECES, p, "<IIIIIIQ")
@@ -172,7 +175,9 @@ class Ring:
             origin, extent, grid = (self.dims(at, rank) for at in (origin, extent, grid))
             record += struct.pack(f"<{3 * rank}Q", *origin, *extent, *grid)
             starts = list(itertools.product(*(range(0, e, g) for e, g in zip(extent, grid))))
-            need(len(starts) == chunks, f"piece {p}: number of chunks")
+            need(len(starts) == chunks and origin > last, f"piece {p}: number of chunks, or order")
+            need(all(0 < g <= e for g, e in zip(grid, extent)), f"piece {p}: chunk shape")
+            last = origin
             for i, start in enumerate(starts):
                 raw, raw_hash = self.chunk(chunk + i)
                 record += raw_hash
@@ -280,6 +285,9 @@ class Ring:
                 if hashed:
                     entries.append((i, struct.pack("<IB3x", owner, key_kind) + (
                         text if key_kind in (2, 4) else struct.pack("<Q", key))))
+                need(rank or shape_at == 0, f"node {i}: shape")
+                need(64 <= kind <= 95 or not any(value), f"node {i}: value")
+                need(item_kind == 1 or kind == 67 + item_kind, f"item {item}: kind of its root")
                 shape = self.dims(shape_at, rank) if rank else []
                 blob, attributes = self.attributes(attrs)
                 content += struct.pack("<BBBBB3xII", kind, key_kind, bits, code, rank,
@@ -304,7 +312,7 @@ class Ring:
                 else:
                     raw, identity = self.leaf(i, kind, bits, code, rank, storage, shape, size, a, b, value)
                     need(64 <= kind <= 71 and flags == 0, f"node {i}: leaf")
-                    check_value(i, kind, bits, code, math.prod(shape), raw)
+                    check_value(i, kind, bits, code, rank, math.prod(shape), raw)
                     content += identity
                     raw_bytes += size
                     line += f" dtype={code}/{bits} shape={','.join(map(str, shape))} raw={show(raw)}"
@@ -335,12 +343,14 @@ def is_minimal(raw):
     return len(raw) == 1 or len(raw) > 1 and not -1 << 8 * len(raw) - 9 <= value < 1 << 8 * len(raw) - 9
 
 
-def check_value(i, kind, bits, code, elements, raw):
+def check_value(i, kind, bits, code, rank, elements, raw):
     what = f"node {i}: no value of its kind"
     sizes = {65: 1, 67: 8, 68: 16}
     need(sizes.get(kind, len(raw)) == len(raw), what)
     if kind == 65 or (kind == 64 and (code, bits) == (6, 8)):
         need(not raw or max(raw) < 2, what)
+    elif kind == 71:
+        need(code == 1 and rank > 0, what)
     elif kind == 66:
         need(is_minimal(raw), what)
     elif kind == 69:
