@@ -185,8 +185,8 @@ static void Zoo(const char* path) {
                                       "\xed\xa0\x80",
                                       "*",
                                       "naïve",
-                                      "\xe2\x80\xae"
-                                      "drawkcab"};
+                                      ("\xe2\x80\xae"
+                                       "drawkcab")};
   node = Node("names", TREERING_DICT);
   const uint64_t holder = Append(tree, root, &node);
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
