@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An open container: look up, describe, read boxes, view. Const methods verify what they touch and are concurrent.
+// An open container: look up, describe, read boxes, view. Const methods verify what they touch and
+// are concurrent.
 #pragma once
 
 #include <functional>
@@ -19,8 +20,6 @@
 #include "tree/tree.h"
 
 namespace treering::container {
-
-
 
 // Opens another file of the checkpoint. An error, best kNotFoundFile, if it is not there.
 using Resolve = std::function<base::Result<std::unique_ptr<storage::ReadableFile>>(
@@ -43,17 +42,17 @@ struct NodeInfo {
   uint32_t value_id = 0;      // the node that holds the value: `id`, or what the alias names
   format::NodeRecord value;   // record of value_id
   tree::Key key;
-  tree::Dims shape{};         // value.rank dimensions; strings, bytes and ints: none
+  tree::Dims shape{};  // value.rank dimensions; strings, bytes and ints: none
 };
 
 struct ReadRequest {
   uint32_t node = 0;
   bool whole = true;
-  tree::Box box;                  // if not whole
+  tree::Box box;  // if not whole
   void* dst = nullptr;
   uint64_t dst_size = 0;
   const int64_t* strides = nullptr;  // null: C order without gaps
-  tree::Dtype dtype;              // bits 0: as stored
+  tree::Dtype dtype;                 // bits 0: as stored
   tree::Cast cast = tree::Cast::kNever;
   bool one_per_byte = false;
 };
@@ -73,8 +72,8 @@ struct LoadOptions {
 
 class Container {
  public:
-  static base::Result<std::shared_ptr<const Container>> Open(std::unique_ptr<storage::ReadableFile> file,
-                                                             OpenOptions options);
+  static base::Result<std::shared_ptr<const Container>> Open(
+      std::unique_ptr<storage::ReadableFile> file, OpenOptions options);
   virtual ~Container() = default;
 
   virtual const std::string& name() const = 0;  // of the file, for messages
@@ -90,16 +89,22 @@ class Container {
   virtual base::Result<NodeInfo> Node(uint32_t id) const = 0;
   // kNotFoundPath if there is none.
   virtual base::Result<uint32_t> Child(uint32_t id, const tree::Key& key) const = 0;
-  virtual base::Result<uint32_t> Find(std::string_view item, std::string_view display_path) const = 0;
-  virtual base::Result<uint32_t> FindKeys(std::string_view item, const tree::Key* keys, uint64_t count) const = 0;
-  // Keys from below the item's root to the node; display form of it. Walks up, at most max_depth steps.
+  virtual base::Result<uint32_t> Find(std::string_view item,
+                                      std::string_view display_path) const = 0;
+  virtual base::Result<uint32_t> FindKeys(std::string_view item, const tree::Key* keys,
+                                          uint64_t count) const = 0;
+  // Keys from below the item's root to the node; display form of it. Walks up, at most max_depth
+  // steps.
   virtual base::Result<std::vector<tree::Key>> PathKeys(uint32_t id) const = 0;
   virtual base::Result<std::string> Path(uint32_t id) const = 0;
-  virtual base::Result<std::vector<tree::Attribute>> Attributes(const format::NodeRecord& record) const = 0;
-  // Bytes that a leaf takes in the file (packed and inline: its raw size; pieces: sum of its chunks).
+  virtual base::Result<std::vector<tree::Attribute>> Attributes(
+      const format::NodeRecord& record) const = 0;
+  // Bytes that a leaf takes in the file (packed and inline: its raw size; pieces: sum of its
+  // chunks).
   virtual base::Result<uint64_t> StoredSize(const NodeInfo& node) const = 0;
 
-  virtual base::Status Read(const ReadRequest* requests, uint64_t count, const ReadOptions& options) const = 0;
+  virtual base::Status Read(const ReadRequest* requests, uint64_t count,
+                            const ReadOptions& options) const = 0;
   // kUnsupportedNoView where the bytes do not lie there. The region keeps the mapping alive.
   struct View {
     base::ByteSpan bytes;
@@ -108,9 +113,11 @@ class Container {
   virtual base::Result<View> ViewOf(uint32_t node, const tree::Box* box) const = 0;
 
   // An item as a tree; data in new memory (64-byte aligned leaves), or views.
-  virtual base::Result<tree::Tree> Load(std::string_view item, const LoadOptions& options) const = 0;
+  virtual base::Result<tree::Tree> Load(std::string_view item,
+                                        const LoadOptions& options) const = 0;
 
-  // Reads and verifies the stored bytes of a chunk, and hands out a span that is valid while *scratch is.
+  // Reads and verifies the stored bytes of a chunk, and hands out a span that is valid while
+  // *scratch is.
   virtual base::Result<base::ByteSpan> StoredChunk(const format::ChunkRecord& chunk,
                                                    std::vector<uint8_t>* scratch) const = 0;
 };

@@ -16,18 +16,19 @@ namespace treering::container {
 // Thread-safe: which blocks are verified is an atomic byte a block.
 class IndexView {
  public:
-  // `tail` are the file's last bytes as read when opening (they may hold part of or the whole index); `region` is the
-  // mapping or memory, or null when the file is to be read. The table has been verified against the trailer.
-  static base::Result<std::unique_ptr<IndexView>> Create(const storage::ReadableFile* file,
-                                                         std::shared_ptr<const storage::Region> region,
-                                                         const format::Trailer& trailer, base::ByteSpan tail,
-                                                         base::ByteSpan table);
+  // `tail` are the file's last bytes as read when opening (they may hold part of or the whole
+  // index); `region` is the mapping or memory, or null when the file is to be read. The table has
+  // been verified against the trailer.
+  static base::Result<std::unique_ptr<IndexView>> Create(
+      const storage::ReadableFile* file, std::shared_ptr<const storage::Region> region,
+      const format::Trailer& trailer, base::ByteSpan tail, base::ByteSpan table);
   ~IndexView();
 
   const format::Trailer& trailer() const;
   uint32_t count(format::Section section) const;
 
-  // `size` verified bytes at `offset` of a section; out of bounds is kCorruptStructure. Stable for the view's life.
+  // `size` verified bytes at `offset` of a section; out of bounds is kCorruptStructure. Stable for
+  // the view's life.
   base::Result<base::ByteSpan> Bytes(format::Section section, uint64_t offset, uint64_t size) const;
   // Verifies (and reads, in large pieces) every block: before a walk over everything.
   base::Status TouchAll() const;

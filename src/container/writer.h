@@ -17,15 +17,12 @@
 
 namespace treering::container {
 
-
-
-
 struct WriterOptions {
-  int32_t codec = 0;               // numbers of the C ABI: 0, 1 raw; 2 zstd; 3 zstd planes
-  int32_t level = 0;               // 0: 3
-  uint32_t threads = 0;            // more threads for compression
-  uint64_t chunk_bytes = 0;        // 0: 1 MiB
-  std::string metadata;            // JSON, checked
+  int32_t codec = 0;         // numbers of the C ABI: 0, 1 raw; 2 zstd; 3 zstd planes
+  int32_t level = 0;         // 0: 3
+  uint32_t threads = 0;      // more threads for compression
+  uint64_t chunk_bytes = 0;  // 0: 1 MiB
+  std::string metadata;      // JSON, checked
   Progress progress;
 };
 
@@ -38,11 +35,13 @@ struct Summary {
   codec::Hash128 file;
 };
 
-// After any failure only destruction may follow (kWrongState). Memory: the staging buffers (a few MiB) plus the index.
+// After any failure only destruction may follow (kWrongState). Memory: the staging buffers (a few
+// MiB) plus the index.
 class Writer {
  public:
   // Writes the header. `file` outlives the writer.
-  static base::Result<std::unique_ptr<Writer>> Create(storage::WritableFile* file, WriterOptions options);
+  static base::Result<std::unique_ptr<Writer>> Create(storage::WritableFile* file,
+                                                      WriterOptions options);
   ~Writer();
 
   // Writes the leaves' bytes now; keeps nothing of the tree but its index records.
@@ -57,7 +56,8 @@ class Writer {
   std::unique_ptr<Impl> impl_;
 };
 
-// True if `text` is exactly one JSON value, UTF-8, at most 128 deep. Iterative. *error_offset where not.
+// True if `text` is exactly one JSON value, UTF-8, at most 128 deep. Iterative. *error_offset where
+// not.
 bool IsJson(std::string_view text, uint64_t* error_offset);
 
 }  // namespace treering::container

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A small tree is saved and opened again, and one of its arrays is read where it lies in the mapping.
+ * A small tree is saved and opened again, and one of its arrays is read where it lies in the
+ * mapping.
  */
 #include <stdio.h>
 #include <treering/treering.h>
