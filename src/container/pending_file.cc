@@ -104,7 +104,7 @@ Status PendingFile::Commit() {
   if (gone_) {
     return Status(Code::kWrongState, "'" + name_ + "' was committed or given up before");
   }
-  const auto replace = options_.overwrite ? storage::Replace::kYes : storage::Replace::kNo;
+  const auto replace = options_.overwrite ? storage::Replace::kYes : storage::Replace::kNoChecked;
   Status status = options_.durable ? file_->Sync() : Status();
   if (status.ok()) status = file_->Close();
   if (status.ok()) status = directory_->Rename(temporary_, name_, replace);

@@ -29,6 +29,8 @@ class Fd {
 
   int get() const { return fd_; }
   bool open() const { return fd_ >= 0; }
+  // Gives the descriptor away.
+  int Release() { return std::exchange(fd_, -1); }
   // 0 or the errno; the descriptor is gone either way.
   int CloseChecked();
 

@@ -7,11 +7,13 @@
 // rung tried only where the one above is refused as unknown.
 //
 // Which names are ours and when to flush is the business of the rooms above.
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -24,6 +26,7 @@
 
 #include "storage/posix.h"
 #include "storage/posix_file.h"
+#include "storage/posix_lock.h"
 
 namespace treering::storage {
 namespace {
@@ -42,10 +45,15 @@ class PosixDirectory : public Directory {
   Status Rename(std::string_view from, std::string_view to, Replace replace) override;
   Status Remove(std::string_view name) override;
   Result<bool> Exists(std::string_view name) const override;
+  Result<std::vector<Entry>> List() const override;
+  Result<std::unique_ptr<Directory>> MakeChild(std::string_view name) override;
+  Status RemoveChild(std::string_view name) override;
+  Result<std::unique_ptr<Lock>> LockFile(std::string_view name, int64_t timeout_ms) override;
   Status Sync() override;
   Result<std::unique_ptr<Directory>> OpenChild(std::string_view name) const override;
   Result<std::unique_ptr<Directory>> OpenParent() const override;
   Status Random(void* dst, uint64_t n) override;
+  int64_t Now() const override;
   const std::string& name() const override { return name_; }
 
  private:
@@ -54,7 +62,7 @@ class PosixDirectory : public Directory {
     return StatusFromErrno(os_error, "cannot rename '" + JoinPath(name_, from) + "' to '" + to +
                                          (taken ? "', which is there already" : "'"));
   }
-  Status RenameNoReplace(const std::string& from, const std::string& to);
+  Status RenameNoReplace(const std::string& from, const std::string& to, bool checked);
 
   Fd fd_;
   std::string name_;
@@ -84,8 +92,9 @@ int RenameExclusive(int directory, const char* from, const char* to) {
 #endif
 }
 
-Result<std::unique_ptr<Directory>> OpenDirectory(int at, const char* name, std::string path) {
-  TR_ASSIGN_OR_RETURN(Fd fd, OpenAt(at, name, O_RDONLY | O_DIRECTORY, path));
+Result<std::unique_ptr<Directory>> OpenDirectory(int at, const char* name, std::string path,
+                                                 int flags = 0) {
+  TR_ASSIGN_OR_RETURN(Fd fd, OpenAt(at, name, O_RDONLY | O_DIRECTORY | flags, path));
   return std::unique_ptr<Directory>(new PosixDirectory(std::move(fd), std::move(path)));
 }
 
@@ -104,7 +113,8 @@ Result<std::unique_ptr<WritableFile>> PosixDirectory::CreateToWrite(std::string_
   return NewRingWriter(std::move(fd), std::move(path), options.io_threads);
 }
 
-Status PosixDirectory::RenameNoReplace(const std::string& from, const std::string& to) {
+Status PosixDirectory::RenameNoReplace(const std::string& from, const std::string& to,
+                                       bool checked) {
   int error = RenameExclusive(fd_.get(), from.c_str(), to.c_str());
   if (error == 0) return Status();
   if (!Unknown(error)) return RenameError(error, from, to);
@@ -117,6 +127,13 @@ Status PosixDirectory::RenameNoReplace(const std::string& from, const std::strin
   }
   error = errno;
   if (error != EPERM && error != EOPNOTSUPP) return RenameError(error, from, to);
+  if (!checked) {
+    return Status(Code::kUnsupportedFeature,
+                  FileSystemOf(fd_.get(), name_) +
+                      " can neither rename without replacing nor link; take the writer's lock, or "
+                      "choose another file system",
+                  error);
+  }
   TR_ASSIGN_OR_RETURN(const bool taken, Exists(to));
   if (taken) return RenameError(EEXIST, from, to);
   if (renameat(fd_.get(), from.c_str(), fd_.get(), to.c_str()) == 0) return Status();
@@ -126,7 +143,9 @@ Status PosixDirectory::RenameNoReplace(const std::string& from, const std::strin
 Status PosixDirectory::Rename(std::string_view from, std::string_view to, Replace replace) {
   TR_ASSIGN_OR_RETURN(const std::string old_name, Component(from));
   TR_ASSIGN_OR_RETURN(const std::string new_name, Component(to));
-  if (replace == Replace::kNo) return RenameNoReplace(old_name, new_name);
+  if (replace != Replace::kYes) {
+    return RenameNoReplace(old_name, new_name, replace == Replace::kNoChecked);
+  }
   if (renameat(fd_.get(), old_name.c_str(), fd_.get(), new_name.c_str()) == 0) return Status();
   return RenameError(errno, old_name, new_name);
 }
@@ -162,7 +181,59 @@ Status PosixDirectory::Sync() {
 
 Result<std::unique_ptr<Directory>> PosixDirectory::OpenChild(std::string_view name) const {
   TR_ASSIGN_OR_RETURN(const std::string child, Component(name));
-  return OpenDirectory(fd_.get(), child.c_str(), JoinPath(name_, child));
+  return OpenDirectory(fd_.get(), child.c_str(), JoinPath(name_, child), O_NOFOLLOW);
+}
+
+Result<std::vector<Entry>> PosixDirectory::List() const {
+  // A descriptor of its own: reading a directory moves the offset that descriptors share.
+  TR_ASSIGN_OR_RETURN(Fd fd, OpenAt(fd_.get(), ".", O_RDONLY | O_DIRECTORY, name_));
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()), closedir);
+  if (stream == nullptr) return StatusFromErrno(errno, "cannot list '" + name_ + "'");
+  fd.Release();
+  std::vector<Entry> entries;
+  errno = 0;
+  while (const dirent* found = readdir(stream.get())) {
+    const std::string name = found->d_name;
+    if (name == "." || name == "..") continue;
+    struct stat info;
+    // A name that is gone by now was removed while the directory was read.
+    if (fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT) {
+      continue;
+    }
+    entries.push_back({name, S_ISREG(info.st_mode)   ? EntryKind::kFile
+                             : S_ISDIR(info.st_mode) ? EntryKind::kDirectory
+                                                     : EntryKind::kOther});
+    errno = 0;
+  }
+  if (errno != 0) return StatusFromErrno(errno, "cannot list '" + name_ + "'");
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
+}
+
+Result<std::unique_ptr<Directory>> PosixDirectory::MakeChild(std::string_view name) {
+  TR_ASSIGN_OR_RETURN(const std::string child, Component(name));
+  if (mkdirat(fd_.get(), child.c_str(), 0777) != 0) {
+    return StatusFromErrno(errno, "cannot create directory '" + JoinPath(name_, child) + "'");
+  }
+  return OpenChild(name);
+}
+
+Status PosixDirectory::RemoveChild(std::string_view name) {
+  TR_ASSIGN_OR_RETURN(const std::string child, Component(name));
+  if (unlinkat(fd_.get(), child.c_str(), AT_REMOVEDIR) == 0) return Status();
+  return StatusFromErrno(errno, "cannot remove directory '" + JoinPath(name_, child) + "'");
+}
+
+Result<std::unique_ptr<Lock>> PosixDirectory::LockFile(std::string_view name, int64_t timeout_ms) {
+  TR_ASSIGN_OR_RETURN(const std::string file, Component(name));
+  return LockPosixFile(fd_.get(), file.c_str(), JoinPath(name_, file), timeout_ms);
+}
+
+int64_t PosixDirectory::Now() const {
+  timespec now = {};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return int64_t{now.tv_sec} * 1000000000 + now.tv_nsec;
 }
 
 Result<std::unique_ptr<Directory>> PosixDirectory::OpenParent() const {

@@ -72,9 +72,34 @@ struct WriteOptions {
   uint32_t io_threads = 0;
 };
 
-enum class Replace { kNo, kYes };
+enum class Replace {
+  kNo,         // atomically, or kUnsupportedFeature naming the file system that has no such thing
+  kNoChecked,  // where it has none: look, then rename. For a caller that holds a lock on the names,
+               // or to whom a race between the two is no loss
+  kYes,
+};
 
-// One directory, held open; names are single components and never interpreted further.
+enum class EntryKind { kFile, kDirectory, kOther };
+
+struct Entry {
+  std::string name;
+  EntryKind kind = EntryKind::kOther;  // links are kOther: nothing here follows them
+};
+
+// An exclusive lock on a file. Destroying it closes the file and no more: then the system frees the
+// lock as soon as no child that was forked meanwhile holds it either. That is what a crash does,
+// and what a forked child must do, whose parent still holds the lock.
+class Lock {
+ public:
+  virtual ~Lock() = default;
+  // Frees the lock for good, whoever shares it.
+  virtual base::Status Unlock() = 0;
+  // Replaces the text in the file: for people, never flushed, of no authority.
+  virtual base::Status Write(std::string_view text) = 0;
+};
+
+// One directory, held open; names are single components and never interpreted further. No
+// operation follows a symbolic link.
 class Directory {
  public:
   virtual ~Directory() = default;
@@ -88,13 +113,27 @@ class Directory {
   virtual base::Status Rename(std::string_view from, std::string_view to, Replace replace) = 0;
   virtual base::Status Remove(std::string_view name) = 0;
   virtual base::Result<bool> Exists(std::string_view name) const = 0;
+  // All entries but "." and "..", ascending by name.
+  virtual base::Result<std::vector<Entry>> List() const = 0;
+  // A new, empty child directory, opened. kAlreadyExists.
+  virtual base::Result<std::unique_ptr<Directory>> MakeChild(std::string_view name) = 0;
+  // An empty child directory only.
+  virtual base::Status RemoveChild(std::string_view name) = 0;
+  // Locks the file of that name, which is created if it is not there, and waits for it up to the
+  // timeout. kBusy if another holds it: the message is what the holder wrote, or empty.
+  // kUnsupportedFeature, naming the file system, where locks do not work.
+  virtual base::Result<std::unique_ptr<Lock>> LockFile(std::string_view name,
+                                                       int64_t timeout_ms) = 0;
   // Makes the entries themselves (creations, renames, removals) survive a power loss.
   virtual base::Status Sync() = 0;
   // A sibling or child directory by one component; `..` is what OpenParent is for.
   virtual base::Result<std::unique_ptr<Directory>> OpenChild(std::string_view name) const = 0;
   virtual base::Result<std::unique_ptr<Directory>> OpenParent() const = 0;
-  // Fills dst with n random bytes. Randomness is part of the storage so that tests repeat.
+  // Fills dst with n random bytes. Randomness and the clock are part of the storage so that tests
+  // repeat.
   virtual base::Status Random(void* dst, uint64_t n) = 0;
+  // Nanoseconds since 1970-01-01 UTC.
+  virtual int64_t Now() const = 0;
   virtual const std::string& name() const = 0;
 };
 

@@ -66,7 +66,7 @@ class FakeDirectory : public Directory {
   }
   Status Rename(std::string_view from, std::string_view to, Replace replace) override {
     TR_RETURN_IF_ERROR(disk_->Do("rename"));
-    if (replace == Replace::kNo && disk_->files.count(std::string(to)) != 0) {
+    if (replace != Replace::kYes && disk_->files.count(std::string(to)) != 0) {
       return Status(Code::kAlreadyExists, "there");
     }
     disk_->files[std::string(to)] = disk_->files[std::string(from)];
@@ -93,6 +93,17 @@ class FakeDirectory : public Directory {
     std::fill_n(static_cast<uint8_t*>(dst), n, uint8_t{0xab});
     return disk_->Do("random");
   }
+  Result<std::vector<treering::storage::Entry>> List() const override {
+    return Status(Code::kUnsupported, "not here");
+  }
+  Result<std::unique_ptr<Directory>> MakeChild(std::string_view) override {
+    return Status(Code::kUnsupported, "not here");
+  }
+  Status RemoveChild(std::string_view) override { return Status(Code::kUnsupported, "not here"); }
+  Result<std::unique_ptr<treering::storage::Lock>> LockFile(std::string_view, int64_t) override {
+    return Status(Code::kUnsupported, "not here");
+  }
+  int64_t Now() const override { return 0; }
   const std::string& name() const override { return name_; }
 
  private:

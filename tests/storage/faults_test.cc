@@ -120,9 +120,9 @@ bool RenamesWithoutReplacing() {
   const int rename_error = faults.rename_error;
   folder.Put("a", "new");
   folder.Put("taken", "old");
-  const Status refused = folder.dir().Rename("a", "taken", Replace::kNo);
+  const Status refused = folder.dir().Rename("a", "taken", Replace::kNoChecked);
   const bool both = folder.Get("a") == "new" && folder.Get("taken") == "old";
-  const Status done = folder.dir().Rename("a", "free", Replace::kNo);
+  const Status done = folder.dir().Rename("a", "free", Replace::kNoChecked);
   const bool moved = folder.Get("a") == "?" && folder.Get("free") == "new";
   return refused.code() == Code::kAlreadyExists && both && done.ok() && moved &&
          rename_error == faults.rename_error;
@@ -144,10 +144,10 @@ void ARealFailureOfARenameDoesNotFallThrough(void**) {
   TestFolder folder;
   folder.Put("a", "new");
   faults.rename_error = EACCES;
-  const Code first = folder.dir().Rename("a", "b", Replace::kNo).code();
+  const Code first = folder.dir().Rename("a", "b", Replace::kNoChecked).code();
   faults.rename_error = ENOSYS;
   faults.link_error = ENOSPC;
-  const Code second = folder.dir().Rename("a", "b", Replace::kNo).code();
+  const Code second = folder.dir().Rename("a", "b", Replace::kNoChecked).code();
   const bool kept = folder.Get("a") == "new" && folder.Get("b") == "?";
   assert_true(first == Code::kIoPermission);
   assert_true(second == Code::kIoNoSpace);
