@@ -460,6 +460,10 @@ typedef struct treering_report treering_report;
 #define TREERING_FINDING_DAMAGED 32    /* verification: a leaf whose bytes fail their checksum */
 #define TREERING_FINDING_INVALID 33    /* verification: a record or the layout breaks the format */
 #define TREERING_FINDING_UNREADABLE 34 /* verification: no such file, unknown codec or kind */
+#define TREERING_FINDING_SKIPPED_VERSION 48 /* a version that was passed over, and why */
+#define TREERING_FINDING_BAD_RECORD 49      /* manager: a record that is damaged */
+#define TREERING_FINDING_LEFTOVER 50     /* manager: what a dead save left; a writer removes it */
+#define TREERING_FINDING_UNKNOWN_NAME 51 /* manager: not ours, left alone */
 
 typedef struct treering_finding {
   int32_t kind;
@@ -812,6 +816,359 @@ treering_status treering_checkpoint_verify(treering_report** out_report,
                                            const treering_checkpoint* checkpoint,
                                            const treering_read_options* options,
                                            treering_error* error);
+
+/* ---------------------------------------------------------------- managers */
+
+/* A directory of checkpoints, one for each step of a training run. A version exists if and only if
+ * it was committed whole: whatever happens during a save, and at whatever instant, the versions
+ * that were there stay. src/manager/DURABILITY.md states this in numbered invariants.
+ *
+ * One manager at a time writes; it holds the directory's lock from open to close. Any number read,
+ * here and in other processes, without a lock.
+ *
+ * A manager's functions may be called from several threads, one at a time for those that take a
+ * non-const handle; a running asynchronous save needs no exclusion. In a child that was forked,
+ * every function answers WRONG_STATE_FORKED, and free neither unlocks nor waits. */
+typedef struct treering_manager treering_manager;
+
+/* As a time: not known. */
+#define TREERING_NO_TIME (-9223372036854775807LL - 1)
+
+typedef struct treering_metric {
+  const char* name; /* 1 to 255 bytes */
+  uint64_t name_size;
+  double value;
+} treering_metric;
+
+/* What policies are told of a version. */
+typedef struct treering_candidate {
+  int64_t step;
+  int64_t time; /* of the commit, ns since 1970 UTC; TREERING_NO_TIME if not known */
+  const treering_metric* metrics;
+  uint64_t metric_count;
+} treering_candidate;
+
+/* When to save. Several policies of a list are joined by "or". */
+#define TREERING_SAVE_INTERVAL 1   /* every `interval` steps: step % interval == 0 */
+#define TREERING_SAVE_STEPS 2      /* the steps listed */
+#define TREERING_SAVE_CONTINUOUS 3 /* no save is running and the last is `interval` ns old */
+#define TREERING_SAVE_PREEMPTION \
+  4                              /* treering_manager_request_save was called since the last save */
+#define TREERING_SAVE_INITIAL 5  /* there is no version yet */
+#define TREERING_SAVE_CALLBACK 6 /* `decide` answers non-zero */
+
+typedef struct treering_save_policy {
+  int32_t kind; /* TREERING_SAVE_* */
+  uint32_t reserved;
+  int64_t interval;     /* INTERVAL: steps, at least 1; CONTINUOUS: ns, 0 or more */
+  const int64_t* steps; /* STEPS */
+  uint64_t step_count;
+  /* `candidates` are the versions, ascending by step; element size is sizeof(treering_candidate) of
+   * the library. Called on the thread that asks, must not call into the manager. */
+  int32_t (*decide)(void* user, int64_t step, const treering_candidate* candidates, uint64_t count);
+  void* user;
+} treering_save_policy;
+
+/* Which versions to keep. Several policies of a list are joined by "or"; an empty list keeps all.
+ */
+#define TREERING_KEEP_ALL 1
+#define TREERING_KEEP_LATEST 2 /* the last `count` steps */
+#define TREERING_KEEP_EVERY_STEPS                                                               \
+  3                             /* `interval` divides the step; `greedy` 1: at least `interval` \
+                                   after the last kept one, the first is kept */
+#define TREERING_KEEP_CLOSEST 4 /* for each multiple of `interval` the nearest step */
+#define TREERING_KEEP_EVERY_SECONDS 5 /* at least `interval` ns after the last kept one */
+#define TREERING_KEEP_YOUNGER 6       /* committed less than `interval` ns ago, and all after it */
+#define TREERING_KEEP_BEST 7          /* the `count` best by `metric` */
+#define TREERING_KEEP_STEPS 8         /* the steps listed */
+#define TREERING_KEEP_CALLBACK 9      /* `preserve` sets keep[i] to 1 */
+
+typedef struct treering_keep_policy {
+  int32_t kind;    /* TREERING_KEEP_* */
+  uint32_t greedy; /* EVERY_STEPS */
+  uint64_t count;  /* LATEST, BEST: how many, at least 1 unless `allow_zero`; EVERY_STEPS and
+                      CLOSEST: keep only the newest `count` of them, 0: all */
+  int64_t interval;
+  const int64_t* steps; /* STEPS */
+  uint64_t step_count;
+  const char* metric; /* BEST */
+  uint64_t metric_size;
+  uint32_t lowest;               /* BEST: 1: the lowest value is the best */
+  uint32_t drop_without_metrics; /* BEST: 1: versions without the metric (or with NaN) rank last */
+  uint32_t allow_zero;           /* LATEST, BEST: 1: a count of 0 keeps none */
+  uint32_t reserved;             /* zero */
+  /* Sets keep[0 … count), zeros at first. 0, or a non-zero number: nothing is dropped. */
+  int32_t (*preserve)(void* user, const treering_candidate* candidates, uint64_t count,
+                      uint8_t* keep);
+  void* user;
+} treering_keep_policy;
+
+#define TREERING_OPEN_OR_CREATE 0
+#define TREERING_OPEN_EXISTING 1
+#define TREERING_CREATE_NEW 2
+#define TREERING_READ_ONLY 3 /* changes nothing, ever; takes no lock */
+
+typedef struct treering_manager_options {
+  uint32_t struct_size;
+  int32_t mode;            /* TREERING_OPEN_OR_CREATE … TREERING_READ_ONLY */
+  int64_t lock_timeout_ms; /* how long to wait for another writer; 0: not at all */
+  uint32_t no_lock;     /* 1: for mounts without locks: two writers then lose work, not versions */
+  uint32_t drop_newest; /* 1: retention may drop the greatest step too */
+  const treering_save_policy* save_policies; /* none: every step */
+  uint64_t save_policy_size;                 /* sizeof(treering_save_policy) */
+  uint64_t save_policy_count;
+  const treering_keep_policy* keep_policies; /* none: all versions stay */
+  uint64_t keep_policy_size;                 /* sizeof(treering_keep_policy) */
+  uint64_t keep_policy_count;
+  uint32_t verify_before_prune; /* 1: read back the new version before old ones are dropped */
+  uint32_t save_queue;          /* asynchronous saves in flight at most; 0: 1 */
+  uint64_t staging_bytes;       /* budget of copies for asynchronous saves; 0: 1 GiB */
+  const char* metadata;         /* JSON, stored once, when the directory is created */
+  uint64_t metadata_size;
+} treering_manager_options;
+
+/* Opens or creates the directory `path` (its parent must exist). A writer then removes what dead
+ * saves left. NOT_FOUND_FILE: no such store. NOT_TREERING: STORE is something else. ALREADY_EXISTS
+ * (CREATE_NEW). BUSY: another writer; the message names its process and host. UNSUPPORTED_FEATURE:
+ * the mount has no locks. INVALID_ARGUMENT: policies. CORRUPT_*, IO_*. @since 0.1 */
+treering_status treering_manager_open(treering_manager** out, const char* path, uint64_t path_size,
+                                      const treering_manager_options* options,
+                                      treering_error* error);
+/* Waits for the saves in flight, up to the timeout (ms; negative: as long as it takes); what has
+ * not been committed by then is cancelled, never committed half. Unlocks. Answers the failure that
+ * no call has told yet, TIMEOUT if a save was cancelled for lack of time. The manager then only
+ * waits to be freed. @since 0.1 */
+treering_status treering_manager_close(treering_manager* manager, int64_t timeout_ms,
+                                       treering_error* error);
+/* Closes without waiting if it was not closed, and frees. */
+void treering_manager_free(treering_manager* manager);
+
+/* One item of a checkpoint to save: a tree, or bytes. */
+typedef struct treering_save_item {
+  const char* name; /* 1 to 255 bytes, unique; NULL: "default" */
+  uint64_t name_size;
+  int32_t kind; /* TREERING_ITEM_* */
+  uint32_t reserved;
+  const treering_tree* tree; /* TREE */
+  const void* data;          /* JSON, BLOB */
+  uint64_t size;
+} treering_save_item;
+
+typedef struct treering_step_options {
+  uint32_t struct_size;
+  uint32_t force;     /* 1: save whatever the policies say */
+  uint32_t overwrite; /* 1: an existing step is replaced, atomically; 0: ALREADY_EXISTS */
+  uint32_t borrow;    /* 1, asynchronous: lent leaves are not copied; they must stay unchanged until
+                         their release callback */
+  const treering_metric* metrics;
+  uint64_t metric_size; /* sizeof(treering_metric) */
+  uint64_t metric_count;
+  const char* metrics_document; /* JSON, opaque */
+  uint64_t metrics_document_size;
+  const char* metadata; /* JSON, the caller's */
+  uint64_t metadata_size;
+  const treering_save_options* save; /* codec, level, threads, chunk_bytes, not_durable, progress;
+                                        its overwrite and metadata are ignored */
+  /* Asynchronous: called once, on the library's thread, when the save has ended. */
+  void (*finished)(void* user, treering_status status);
+  void* user;
+} treering_step_options;
+
+typedef struct treering_saved {
+  uint32_t struct_size;
+  uint32_t skipped; /* 1: the policies said no, nothing was done */
+  int64_t step;
+  uint64_t number;     /* of the record in manifests/ */
+  uint8_t attempt[16]; /* random bits of the folder's name */
+  uint64_t file_size;
+  uint8_t content[16];
+  /* Retention after the commit, which never fails the save: what went wrong there. */
+  treering_status retention_status;
+  uint32_t dropped; /* versions that retention removed */
+} treering_saved;
+
+/* Whether a save of `step` would be made: *out is 1 or 0. 0 for a read-only manager and for a step
+ * not greater than the latest. @since 0.1 */
+treering_status treering_manager_should_save(uint32_t* out, const treering_manager* manager,
+                                             int64_t step, treering_error* error);
+/* The next should_save answers 1 (with no policy, or one of kind PREEMPTION), until a save has
+ * begun. May be called from a signal handler. @since 0.1 */
+void treering_manager_request_save(treering_manager* manager);
+
+/* Saves a step and returns when it is durable. First waits for saves in flight; tells, and does
+ * nothing else, if one of them failed and no call has told it yet. *out_saved may be NULL.
+ * ALREADY_EXISTS before any work; INVALID_ARGUMENT for a negative step, an item given twice, text
+ * that is no JSON. On a failure nothing of the step exists, and the manager stays usable.
+ * OUTCOME_UNKNOWN: committed, but the last flush failed; *out_saved is filled. @since 0.1 */
+treering_status treering_manager_save(treering_saved* out_saved, treering_manager* manager,
+                                      int64_t step, const treering_save_item* items,
+                                      uint64_t element_size, uint64_t count,
+                                      const treering_step_options* options, treering_error* error);
+
+/* One asynchronous save. Its functions may be called from any thread, also after the manager was
+ * freed. */
+typedef struct treering_pending treering_pending;
+
+#define TREERING_STATE_SNAPSHOT 1 /* data are being copied; nothing may change yet */
+#define TREERING_STATE_WRITING 2
+#define TREERING_STATE_COMMITTED 3
+#define TREERING_STATE_FAILED 4
+#define TREERING_STATE_CANCELLED 5
+#define TREERING_STATE_UNKNOWN 6 /* as OUTCOME_UNKNOWN */
+
+/* Saves a step in the background: returns when the data are safe from the caller's hands. `*out` is
+ * NULL if the policies said no. Waits while `save_queue` saves are in flight. A failure of an
+ * earlier save that no call has told yet is told here, and nothing is done. Its own failure is told
+ * by the first of the next save, wait and close, exactly once there; the handle and the callback
+ * keep it. @since 0.1 */
+treering_status treering_manager_save_async(treering_pending** out, treering_manager* manager,
+                                            int64_t step, const treering_save_item* items,
+                                            uint64_t element_size, uint64_t count,
+                                            const treering_step_options* options,
+                                            treering_error* error);
+/* Waits until no save is in flight, up to the timeout (ms; negative: no limit), and tells the
+ * failure that no call has told yet. TIMEOUT. @since 0.1 */
+treering_status treering_manager_wait(treering_manager* manager, int64_t timeout_ms,
+                                      treering_error* error);
+
+typedef struct treering_save_state {
+  uint32_t struct_size;
+  int32_t state;          /* TREERING_STATE_* */
+  uint64_t done;          /* bytes of leaf data written */
+  uint64_t total;         /* of all leaf data */
+  treering_status status; /* of a save that has ended */
+  uint32_t reserved;
+} treering_save_state;
+
+/* @since 0.1 */
+treering_status treering_pending_state(treering_save_state* out, const treering_pending* pending,
+                                       treering_error* error);
+/* Waits for the end, up to the timeout (ms; negative: no limit), and answers how the save ended;
+ * *out_saved (may be NULL) is filled on OK and OUTCOME_UNKNOWN. TIMEOUT. @since 0.1 */
+treering_status treering_pending_wait(treering_saved* out_saved, const treering_pending* pending,
+                                      int64_t timeout_ms, treering_error* error);
+/* Asks the save to end early; it ends CANCELLED, with nothing left behind, unless it was committed
+ * already. @since 0.1 */
+void treering_pending_cancel(treering_pending* pending);
+/* A descriptor that becomes readable when the save has ended; it belongs to the handle. @since 0.1
+ */
+treering_status treering_pending_descriptor(int32_t* out, treering_pending* pending,
+                                            treering_error* error);
+/* Frees the handle; the save goes on. */
+void treering_pending_free(treering_pending* pending);
+
+/* A committed version, as its record tells. Pointers belong to the manager and live until it
+ * changes: save, delete, prune, reload, close. */
+typedef struct treering_version_info {
+  int64_t step;
+  uint64_t number;
+  uint8_t attempt[16];
+  int64_t started; /* ns since 1970 UTC, TREERING_NO_TIME where not known */
+  int64_t committed;
+  uint64_t size; /* bytes of its files */
+  const treering_metric* metrics;
+  uint64_t metric_count;
+  const char* metrics_document;
+  uint64_t metrics_document_size;
+  const char* metadata;
+  uint64_t metadata_size;
+  const char* file; /* path of the container below the manager's directory */
+  uint64_t file_size;
+  uint32_t rebuilt; /* 1: the record was rebuilt from the container */
+  uint32_t reserved;
+} treering_version_info;
+
+/* The versions, ascending by step; as treering_tree_nodes. From the records alone: no container is
+ * touched. @since 0.1 */
+treering_status treering_manager_versions(const treering_manager* manager, uint64_t first,
+                                          treering_version_info* out, uint64_t element_size,
+                                          uint64_t capacity, uint64_t* out_count,
+                                          treering_error* error);
+
+typedef struct treering_store_info {
+  uint32_t struct_size;
+  uint32_t read_only;
+  uint8_t uuid[16];
+  int64_t created;
+  uint64_t version_count;
+  uint64_t size;   /* bytes of all versions' files */
+  uint32_t saving; /* saves in flight */
+  uint32_t reserved;
+  const char* directory; /* as given to open */
+  uint64_t directory_size;
+  const char* metadata; /* of the directory, as given when it was created */
+  uint64_t metadata_size;
+} treering_store_info;
+
+/* @since 0.1 */
+treering_status treering_manager_info(treering_store_info* out, const treering_manager* manager,
+                                      treering_error* error);
+
+/* As `step`. */
+#define TREERING_LATEST (-1) /* the greatest step whose checkpoint is intact */
+#define TREERING_BEST (-2)   /* the best by `metric` among those that are intact */
+
+typedef struct treering_find_options {
+  uint32_t struct_size;
+  uint32_t strict;    /* 1: a damaged latest or best is an error, and no other is taken for it */
+  const char* metric; /* BEST; NULL: that of the first KEEP_BEST policy */
+  uint64_t metric_size;
+  uint32_t lowest; /* BEST with `metric`: 1: the lowest value is the best */
+  uint32_t full; /* 1: intact means every byte was read and verified; 0: the files are there in the
+                    right size, and header, trailer and digest agree with the record */
+} treering_find_options;
+
+/* Opens the checkpoint of a step (or TREERING_LATEST, TREERING_BEST): then read it with the
+ * functions of treering_checkpoint. *out_step (may be NULL) says which. *out_report (may be NULL)
+ * lists the versions that were skipped and why: filled on success too. NOT_FOUND: no such step, the
+ * message lists the nearest; no version at all. NOT_FOUND_GONE: deleted meanwhile by its writer.
+ * @since 0.1 */
+treering_status treering_manager_checkpoint(treering_checkpoint** out, int64_t* out_step,
+                                            treering_report** out_report,
+                                            const treering_manager* manager, int64_t step,
+                                            const treering_find_options* find,
+                                            const treering_open_options* options,
+                                            treering_error* error);
+
+/* Deletes a version: for good when it answers OK. NOT_FOUND. @since 0.1 */
+treering_status treering_manager_delete(treering_manager* manager, int64_t step,
+                                        treering_error* error);
+/* Lists the directory again: what other processes have committed and deleted. @since 0.1 */
+treering_status treering_manager_reload(treering_manager* manager, treering_error* error);
+
+typedef struct treering_decision {
+  int64_t step;
+  uint32_t keep; /* 1 or 0 */
+  uint32_t reserved;
+  const char* rule; /* for people: which rule keeps it, or why none does; belongs to the manager,
+                       until its next change or prune */
+  uint64_t rule_size;
+} treering_decision;
+
+/* Applies the keep policies now; `dry_run` 1: only says what it would do. One decision for each
+ * version, ascending by step; as treering_tree_nodes. `policies` NULL: those of the manager.
+ * @since 0.1 */
+treering_status treering_manager_prune(treering_manager* manager,
+                                       const treering_keep_policy* policies, uint64_t policy_size,
+                                       uint64_t policy_count, uint32_t dry_run,
+                                       treering_decision* out, uint64_t element_size,
+                                       uint64_t capacity, uint64_t* out_count,
+                                       treering_error* error);
+
+/* What is in the directory that should not be: damaged records, versions whose files are missing or
+ * of a wrong size (`full` 1: or whose bytes are damaged), leftovers of dead saves, unknown names.
+ * OK and an empty report: all is well; leftovers and unknown names alone are OK too. @since 0.1 */
+treering_status treering_manager_verify(treering_report** out_report,
+                                        const treering_manager* manager, uint32_t full,
+                                        const treering_read_options* options,
+                                        treering_error* error);
+
+/* Makes records for the containers in data/ that are whole and that no record names, from what they
+ * say of themselves. An open manager for writing is needed. *out_count: how many versions came
+ * back.
+ * @since 0.1 */
+treering_status treering_manager_rebuild(uint64_t* out_count, treering_report** out_report,
+                                         treering_manager* manager, treering_error* error);
 
 #ifdef __cplusplus
 }
