@@ -852,10 +852,9 @@ typedef struct treering_candidate {
 #define TREERING_SAVE_INTERVAL 1   /* every `interval` steps: step % interval == 0 */
 #define TREERING_SAVE_STEPS 2      /* the steps listed */
 #define TREERING_SAVE_CONTINUOUS 3 /* no save is running and the last is `interval` ns old */
-#define TREERING_SAVE_PREEMPTION \
-  4                              /* treering_manager_request_save was called since the last save */
-#define TREERING_SAVE_INITIAL 5  /* there is no version yet */
-#define TREERING_SAVE_CALLBACK 6 /* `decide` answers non-zero */
+#define TREERING_SAVE_PREEMPTION 4 /* treering_manager_request_save was called */
+#define TREERING_SAVE_INITIAL 5    /* there is no version yet */
+#define TREERING_SAVE_CALLBACK 6   /* `decide` answers non-zero */
 
 typedef struct treering_save_policy {
   int32_t kind; /* TREERING_SAVE_* */
@@ -872,11 +871,9 @@ typedef struct treering_save_policy {
 /* Which versions to keep. Several policies of a list are joined by "or"; an empty list keeps all.
  */
 #define TREERING_KEEP_ALL 1
-#define TREERING_KEEP_LATEST 2 /* the last `count` steps */
-#define TREERING_KEEP_EVERY_STEPS                                                               \
-  3                             /* `interval` divides the step; `greedy` 1: at least `interval` \
-                                   after the last kept one, the first is kept */
-#define TREERING_KEEP_CLOSEST 4 /* for each multiple of `interval` the nearest step */
+#define TREERING_KEEP_LATEST 2        /* the last `count` steps */
+#define TREERING_KEEP_EVERY_STEPS 3   /* `interval` divides the step */
+#define TREERING_KEEP_CLOSEST 4       /* for each multiple of `interval` the nearest step */
 #define TREERING_KEEP_EVERY_SECONDS 5 /* at least `interval` ns after the last kept one */
 #define TREERING_KEEP_YOUNGER 6       /* committed less than `interval` ns ago, and all after it */
 #define TREERING_KEEP_BEST 7          /* the `count` best by `metric` */
@@ -885,7 +882,7 @@ typedef struct treering_save_policy {
 
 typedef struct treering_keep_policy {
   int32_t kind;    /* TREERING_KEEP_* */
-  uint32_t greedy; /* EVERY_STEPS */
+  uint32_t greedy; /* EVERY_STEPS: 1: at least `interval` after the last kept; keeps the first */
   uint64_t count;  /* LATEST, BEST: how many, at least 1 unless `allow_zero`; EVERY_STEPS and
                       CLOSEST: keep only the newest `count` of them, 0: all */
   int64_t interval;
@@ -1057,8 +1054,8 @@ treering_status treering_pending_descriptor(int32_t* out, treering_pending* pend
 /* Frees the handle; the save goes on. */
 void treering_pending_free(treering_pending* pending);
 
-/* A committed version, as its record tells. Pointers belong to the manager and live until it
- * changes: save, delete, prune, reload, close. */
+/* A committed version, as its record tells. Pointers belong to the manager and live as long as it
+ * does. */
 typedef struct treering_version_info {
   int64_t step;
   uint64_t number;

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The versions of a directory on disk: creating it, committing, removing, cleaning up.
+//
+// Mechanism without policy: which step to save or drop is decided above. Every promise made here
+// has a number in DURABILITY.md. All methods may be called concurrently.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "format/manifest.h"
+#include "format/store_record.h"
+#include "manager/catalog.h"
+#include "storage/storage.h"
+
+namespace treering::manager {
+
+enum class OpenMode { kOpenOrCreate, kOpenExisting, kCreateNew, kReadOnly };
+
+struct StoreOptions {
+  OpenMode mode = OpenMode::kOpenOrCreate;
+  int64_t lock_timeout_ms = 0;
+  bool no_lock = false;
+  bool sweep = true;     // writers: remove what dead attempts left
+  std::string metadata;  // of a new store: the caller's JSON, checked by the caller
+};
+
+// Something in the directory that is no version.
+struct Leftover {
+  std::string name;   // below the store's directory: "data/00000012-…", "manifests/x"
+  bool ours = false;  // what a dead attempt left; else unknown, and left alone
+  std::string why;
+};
+
+class Store;
+
+// One version while it is written. Used by one thread; must end before its store does.
+class Attempt {
+ public:
+  // Removes the attempt's files unless it was committed, or may have been.
+  ~Attempt();
+  int64_t step() const { return step_; }
+  const format::Uuid& bits() const { return bits_; }
+  const std::string& folder() const { return folder_; }
+  storage::WritableFile* file() { return file_.get(); }
+  // Flushes and closes the file and flushes its folder (D3). After a failure only destruction may
+  // follow.
+  base::Status Seal();
+
+ private:
+  friend class Store;
+  Attempt() = default;
+  Store* store_ = nullptr;
+  int64_t step_ = 0;
+  format::Uuid bits_{};
+  std::string folder_;
+  int64_t started_ = 0;
+  std::unique_ptr<storage::Directory> directory_;
+  std::unique_ptr<storage::WritableFile> file_;
+  bool sealed_ = false;
+  bool kept_ = false;  // committed, or not known
+};
+
+class Store {
+ public:
+  // `parent` holds the store's directory `name`. kNotFoundFile: there is no store. kNotTreering:
+  // STORE is something else. kAlreadyExists (kCreateNew). kBusy, naming the holder.
+  static base::Result<std::unique_ptr<Store>> Open(std::unique_ptr<storage::Directory> parent,
+                                                   std::string_view name, StoreOptions options);
+  ~Store();
+
+  const format::StoreRecord& record() const { return record_; }
+  const std::string& name() const { return name_; }
+  bool read_only() const { return options_.mode == OpenMode::kReadOnly; }
+  // What is known to be there; never null.
+  std::shared_ptr<const Catalog> catalog() const;
+  int64_t Now() const { return root_->Now(); }
+
+  // A new attempt at a step: a folder of its own, with an empty container file.
+  base::Result<std::unique_ptr<Attempt>> Begin(int64_t step, const storage::WriteOptions& options);
+  // Commits a sealed attempt. `record` holds items, metrics, texts, the own file's size and digest,
+  // and other files; the rest is filled here. kAlreadyExists if the step exists and `overwrite` is
+  // not asked for. kBusyConflict: another process took the number. kOutcomeUnknown: renamed, but
+  // not surely for good; then *out is filled too, and no removal is carried out until a later
+  // commit.
+  base::Status Commit(Attempt* attempt, format::ManifestRecord record, bool overwrite, Record* out);
+
+  // Deletes versions (D5) and everything obsolete. kNotFound if a step does not exist: then nothing
+  // is done. When the records are gone but the data could not be removed, the answer says so; a
+  // later sweep removes them.
+  base::Status Remove(const std::vector<int64_t>& steps);
+  // Deletes records that no longer say anything, and their data.
+  base::Status RemoveObsolete() { return Remove({}); }
+
+  // What is in the directory besides versions. With `remove`, what is ours is removed, under D6.
+  base::Result<std::vector<Leftover>> Sweep(bool remove);
+  base::Status Reload();
+
+  // Opens a file of a version to read: the folder is that of its attempt unless given.
+  // kNotFoundGone if the version was deleted meanwhile, kNotFoundFile if its file is missing.
+  base::Result<std::unique_ptr<storage::ReadableFile>> OpenFile(
+      const format::ManifestRecord& record, std::string_view folder, std::string_view file) const;
+  // The folders in data/ that prove themselves and that no usable record names.
+  struct Orphan {
+    std::string folder;
+    int64_t step = 0;
+    format::Uuid bits{};
+  };
+  base::Result<std::vector<Orphan>> Orphans() const;
+  base::Result<std::unique_ptr<storage::ReadableFile>> OpenOrphan(const Orphan& orphan) const;
+  // Commits a record for an orphan whose container is whole (checked by the caller).
+  base::Status Adopt(const Orphan& orphan, format::ManifestRecord record);
+  // Deletes records that are damaged. Only after every orphan was adopted.
+  base::Status RemoveBad();
+
+  // Frees the lock, for children too. Idempotent.
+  base::Status Close();
+  // kWrongStateForked in a forked child, kWrongState once closed, else OK.
+  base::Status Usable() const;
+  // In a forked child, before destruction: the lock stays the parent's.
+  bool Forked() const;
+
+ private:
+  friend class Attempt;
+  Store() = default;
+
+  base::Status Create();
+  base::Status TakeLock();
+  base::Status ReadStoreRecord();
+  base::Status FlushTree();
+  base::Status RequireWriter() const;
+  base::Status RequireKnownOutcome() const;
+  base::Status WriteRecord(format::ManifestRecord* record, std::string_view attempt);
+  base::Status Publish(const std::string& temporary, const format::ManifestRecord& record);
+  base::Status RemoveRecords(const std::vector<uint64_t>& numbers);
+  base::Status CommitRemoved(int64_t step);
+  base::Status RemoveData(const std::set<std::string>& folders);
+  base::Status RemoveFolder(const std::string& folder, bool* complete);
+  void SetCatalog(std::shared_ptr<const Catalog> catalog);
+  storage::Replace NoReplace() const;
+
+  StoreOptions options_;
+  std::string name_;
+  int64_t process_ = 0;
+  std::unique_ptr<storage::Directory> parent_;
+  std::unique_ptr<storage::Directory> root_;
+  std::unique_ptr<storage::Directory> manifests_;
+  std::unique_ptr<storage::Directory> data_;
+  std::unique_ptr<storage::Lock> lock_;
+  format::StoreRecord record_;
+  std::mutex mutex_;  // held by everything that changes the directory, but for writing data
+  mutable std::mutex catalog_mutex_;
+  std::shared_ptr<const Catalog> catalog_;
+  bool unknown_ = false;  // a record was renamed, and the flush behind it failed
+  std::atomic<bool> closed_{false};
+};
+
+}  // namespace treering::manager
