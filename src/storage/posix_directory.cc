@@ -44,6 +44,7 @@ class PosixDirectory : public Directory {
                                                       const WriteOptions& options) override;
   Status Rename(std::string_view from, std::string_view to, Replace replace) override;
   Status Remove(std::string_view name) override;
+  Status SyncFile(std::string_view name) override;
   Result<bool> Exists(std::string_view name) const override;
   Result<std::vector<Entry>> List() const override;
   Result<std::unique_ptr<Directory>> MakeChild(std::string_view name) override;
@@ -161,6 +162,15 @@ Status PosixDirectory::Remove(std::string_view name) {
   std::memcpy(file, name.data(), name.size());
   if (unlinkat(fd_.get(), file, 0) == 0) return Status();
   return StatusFromErrno(errno, "cannot remove '" + JoinPath(name_, file) + "'");
+}
+
+Status PosixDirectory::SyncFile(std::string_view name) {
+  TR_ASSIGN_OR_RETURN(const std::string file, Component(name));
+  const std::string path = JoinPath(name_, file);
+  TR_ASSIGN_OR_RETURN(const Fd fd,
+                      OpenAt(fd_.get(), file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK, path));
+  const int error = SyncFd(fd.get());
+  return error == 0 ? Status() : SyncFailure(error, path);
 }
 
 Result<bool> PosixDirectory::Exists(std::string_view name) const {

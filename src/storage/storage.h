@@ -112,6 +112,8 @@ class Directory {
   // file system can.
   virtual base::Status Rename(std::string_view from, std::string_view to, Replace replace) = 0;
   virtual base::Status Remove(std::string_view name) = 0;
+  // Makes the bytes of a file that was written earlier, by whomever, survive a power loss.
+  virtual base::Status SyncFile(std::string_view name) = 0;
   virtual base::Result<bool> Exists(std::string_view name) const = 0;
   // All entries but "." and "..", ascending by name.
   virtual base::Result<std::vector<Entry>> List() const = 0;

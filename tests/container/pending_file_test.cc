@@ -99,6 +99,7 @@ class FakeDirectory : public Directory {
   Result<std::unique_ptr<Directory>> MakeChild(std::string_view) override {
     return Status(Code::kUnsupported, "not here");
   }
+  Status SyncFile(std::string_view) override { return Status(Code::kUnsupported, "not here"); }
   Status RemoveChild(std::string_view) override { return Status(Code::kUnsupported, "not here"); }
   Result<std::unique_ptr<treering::storage::Lock>> LockFile(std::string_view, int64_t) override {
     return Status(Code::kUnsupported, "not here");
