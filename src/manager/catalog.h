@@ -52,8 +52,10 @@ class Catalog {
   // Records that no longer say anything: superseded versions, and `removed` records, not the
   // newest, whose step has no lower one. Ascending.
   std::vector<uint64_t> Obsolete() const;
-  // The folders below data/ that versions name, in their own files or in their file tables.
+  // The folders below data/ that versions name, in their own files or in their file tables; and
+  // those that any usable record names, superseded ones too.
   std::set<std::string> Folders() const;
+  std::set<std::string> AllFolders() const;
 
  private:
   void Index();

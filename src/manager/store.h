@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,9 @@
 #include "storage/storage.h"
 
 namespace treering::manager {
+
+// The name of STORE while it is written.
+inline constexpr std::string_view kStoreTemporary = ".STORE.tmp";
 
 enum class OpenMode { kOpenOrCreate, kOpenExisting, kCreateNew, kReadOnly };
 
@@ -61,6 +65,7 @@ class Attempt {
   format::Uuid bits_{};
   std::string folder_;
   int64_t started_ = 0;
+  bool durable_ = true;
   std::unique_ptr<storage::Directory> directory_;
   std::unique_ptr<storage::WritableFile> file_;
   bool sealed_ = false;
@@ -82,8 +87,10 @@ class Store {
   std::shared_ptr<const Catalog> catalog() const;
   int64_t Now() const { return root_->Now(); }
 
-  // A new attempt at a step: a folder of its own, with an empty container file.
-  base::Result<std::unique_ptr<Attempt>> Begin(int64_t step, const storage::WriteOptions& options);
+  // A new attempt at a step: a folder of its own, with an empty container file. Not durable:
+  // nothing is flushed, and a power loss may take the version, or with later removals all of them.
+  base::Result<std::unique_ptr<Attempt>> Begin(int64_t step, const storage::WriteOptions& options,
+                                               bool durable = true);
   // Commits a sealed attempt. `record` holds items, metrics, texts, the own file's size and digest,
   // and other files; the rest is filled here. kAlreadyExists if the step exists and `overwrite` is
   // not asked for. kBusyConflict: another process took the number. kOutcomeUnknown: renamed, but
@@ -97,6 +104,8 @@ class Store {
   base::Status Remove(const std::vector<int64_t>& steps);
   // Deletes records that no longer say anything, and their data.
   base::Status RemoveObsolete() { return Remove({}); }
+  // RemoveObsolete and Sweep(true).
+  base::Status CleanUp();
 
   // What is in the directory besides versions. With `remove`, what is ours is removed, under D6.
   base::Result<std::vector<Leftover>> Sweep(bool remove);
@@ -132,18 +141,34 @@ class Store {
 
   base::Status Create();
   base::Status TakeLock();
+  base::Status OpenDirectories();
   base::Status ReadStoreRecord();
   base::Status FlushTree();
   base::Status RequireWriter() const;
   base::Status RequireKnownOutcome() const;
-  base::Status WriteRecord(format::ManifestRecord* record, std::string_view attempt);
-  base::Status Publish(const std::string& temporary, const format::ManifestRecord& record);
+  storage::Replace NoReplace() const;
+  void SetCatalog(std::shared_ptr<const Catalog> catalog);
+
+  // All below need mutex_.
+  base::Status ReloadLocked();
+  void End(const Attempt& attempt);
+  base::Status CommitRecord(format::ManifestRecord record, const std::string& attempt, bool durable,
+                            Record* out);
+  base::Status WriteTemporary(const std::string& name, base::ByteSpan bytes, bool durable);
+  base::Status Publish(const std::string& temporary, const format::ManifestRecord& record,
+                       bool durable);
+  enum class Seen { kAbsent, kOurs, kOther, kUnknown };
+  Seen LookFor(const format::ManifestRecord& record) const;
+  base::Status RemoveRecordsOf(const Catalog& before, const std::vector<int64_t>& steps,
+                               std::vector<uint64_t> last);
   base::Status RemoveRecords(const std::vector<uint64_t>& numbers);
   base::Status CommitRemoved(int64_t step);
   base::Status RemoveData(const std::set<std::string>& folders);
   base::Status RemoveFolder(const std::string& folder, bool* complete);
-  void SetCatalog(std::shared_ptr<const Catalog> catalog);
-  storage::Replace NoReplace() const;
+  base::Status SweepRoot(bool remove, std::vector<Leftover>* found);
+  base::Status SweepManifests(bool remove, std::vector<Leftover>* found);
+  base::Status SweepData(bool remove, std::vector<Leftover>* found);
+  uint64_t WholeContainers(const std::vector<std::string>& folders) const;
 
   StoreOptions options_;
   std::string name_;
@@ -157,7 +182,8 @@ class Store {
   std::mutex mutex_;  // held by everything that changes the directory, but for writing data
   mutable std::mutex catalog_mutex_;
   std::shared_ptr<const Catalog> catalog_;
-  bool unknown_ = false;  // a record was renamed, and the flush behind it failed
+  bool unknown_ = false;          // records were changed, and the flush behind it failed
+  std::set<std::string> active_;  // folders of attempts that are being written
   std::atomic<bool> closed_{false};
 };
 

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a listing of manifests/ says: which versions there are.
+//
+// Records are created once and never changed, so reading the directory again reads the new names
+// only. Another process may delete records between the listing and the opening: a name that is
+// gone by then is not there, which is what the listing will say next time.
+//
+// A record that fails its checks is kept aside with the reason. It still counts for the greatest
+// number, so that its number is not given again, and its presence stops the sweep above: nobody can
+// tell which data it named.
+#include "manager/catalog.h"
+
+#include <algorithm>
+
+#include "format/names.h"
+
+namespace treering::manager {
+namespace {
+
+using base::Code;
+using base::Result;
+using base::Status;
+
+Result<Record> ReadRecord(const storage::Directory& manifests, const std::string& name,
+                          uint64_t number, const format::Uuid& store) {
+  TR_ASSIGN_OR_RETURN(const auto file, manifests.OpenToRead(name));
+  if (file->size() > format::kMaxManifest) {
+    return Status(Code::kLimit, "'" + file->name() + "' has " + std::to_string(file->size()) +
+                                    " bytes, more than any record");
+  }
+  std::vector<uint8_t> bytes(static_cast<size_t>(file->size()));
+  TR_RETURN_IF_ERROR(file->ReadAt(0, bytes.data(), bytes.size()));
+  Result<format::ManifestRecord> record = format::DecodeManifest(base::ByteSpan(bytes));
+  if (!record.ok()) return std::move(record.status()).WithContext("'" + file->name() + "'");
+  if (record->number != number || record->store != store) {
+    const char* what = record->number != number ? "its number is not that of its name"
+                                                : "it belongs to another store";
+    return Status(Code::kCorruptStructure, "'" + file->name() + "': " + what);
+  }
+  return std::make_shared<const format::ManifestRecord>(std::move(*record));
+}
+
+void AddFolders(const format::ManifestRecord& record, std::set<std::string>* folders) {
+  folders->insert(format::AttemptName(record.store, record.step, record.attempt));
+  for (const format::ManifestFile& file : record.other_files) {
+    if (!file.folder.empty()) folders->insert(file.folder);
+  }
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Catalog>> Catalog::Read(const storage::Directory& manifests,
+                                                     const format::Uuid& store,
+                                                     const Catalog* before) {
+  TR_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, manifests.List());
+  auto catalog = std::make_shared<Catalog>();
+  for (const storage::Entry& entry : entries) {
+    uint64_t number = 0;
+    if (!format::ParseRecordName(entry.name, &number)) continue;
+    catalog->newest_ = number;  // names ascend as their numbers do
+    if (before != nullptr) {
+      const auto known = before->records_.find(number);
+      if (known != before->records_.end()) {
+        catalog->records_.insert(*known);
+        continue;
+      }
+    }
+    Result<Record> record = ReadRecord(manifests, entry.name, number, store);
+    if (record.ok()) {
+      catalog->records_.emplace(number, std::move(*record));
+    } else if (record.status().code() != Code::kNotFoundFile) {
+      // What the system refuses (no memory, no descriptors) says nothing about the record.
+      if (base::ClassOf(record.status().code()) == static_cast<int>(Code::kIo) ||
+          record.status().code() == Code::kNoMemory) {
+        return std::move(record.status());
+      }
+      catalog->bad_.push_back({entry.name, std::move(record.status())});
+    }
+  }
+  catalog->Index();
+  return std::shared_ptr<const Catalog>(std::move(catalog));
+}
+
+void Catalog::Index() {
+  std::map<int64_t, Record> by_step;
+  for (const auto& [number, record] : records_) by_step[record->step] = record;
+  versions_.clear();
+  for (const auto& [step, record] : by_step) {
+    if (record->kind == format::kVersionRecord) versions_.push_back(record);
+  }
+  if (!records_.empty()) newest_ = std::max(newest_, records_.rbegin()->first);
+}
+
+std::shared_ptr<const Catalog> Catalog::With(Record record) const {
+  auto next = std::make_shared<Catalog>(*this);
+  next->records_[record->number] = std::move(record);
+  next->Index();
+  return next;
+}
+
+std::shared_ptr<const Catalog> Catalog::Without(const std::set<uint64_t>& numbers) const {
+  auto next = std::make_shared<Catalog>(*this);
+  for (const uint64_t number : numbers) next->records_.erase(number);
+  next->Index();
+  return next;
+}
+
+Record Catalog::Find(int64_t step) const {
+  const auto at =
+      std::lower_bound(versions_.begin(), versions_.end(), step,
+                       [](const Record& record, int64_t wanted) { return record->step < wanted; });
+  return at != versions_.end() && (*at)->step == step ? *at : nullptr;
+}
+
+std::vector<uint64_t> Catalog::NumbersOf(int64_t step) const {
+  std::vector<uint64_t> numbers;
+  for (const auto& [number, record] : records_) {
+    if (record->step == step) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+std::vector<uint64_t> Catalog::Obsolete() const {
+  std::map<int64_t, uint64_t> highest;
+  std::vector<uint64_t> obsolete;
+  for (const auto& [number, record] : records_) {
+    const auto [at, first] = highest.emplace(record->step, number);
+    if (!first) {
+      obsolete.push_back(at->second);
+      at->second = number;
+    } else if (record->kind == format::kRemovedRecord && number != newest_) {
+      obsolete.push_back(number);  // unless a higher one of the step follows, which adds it again
+    }
+  }
+  std::sort(obsolete.begin(), obsolete.end());
+  obsolete.erase(std::unique(obsolete.begin(), obsolete.end()), obsolete.end());
+  return obsolete;
+}
+
+std::set<std::string> Catalog::Folders() const {
+  std::set<std::string> folders;
+  for (const Record& version : versions_) AddFolders(*version, &folders);
+  return folders;
+}
+
+std::set<std::string> Catalog::AllFolders() const {
+  std::set<std::string> folders;
+  for (const auto& [number, record] : records_) {
+    if (record->kind == format::kVersionRecord) AddFolders(*record, &folders);
+  }
+  return folders;
+}
+
+}  // namespace treering::manager
