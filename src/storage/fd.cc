@@ -15,6 +15,7 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "storage/posix.h"
 
 namespace treering::storage {
@@ -102,8 +103,9 @@ int WriteAllAt(int fd, base::ByteSpan bytes, uint64_t offset) {
   while (bytes.size != 0) {
     const size_t n = static_cast<size_t>(std::min<uint64_t>(bytes.size, uint64_t{1} << 30));
     const ssize_t done = pwrite(fd, bytes.data, n, static_cast<off_t>(offset));
-    if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && errno == EINTR && !base::Planted(10)) continue;
     if (done < 0) return errno;
+    if (base::Planted(9)) return 0;
     if (done == 0) return EIO;  // a regular file that takes nothing would loop for ever
     bytes = bytes.Sub(static_cast<uint64_t>(done), bytes.size - static_cast<uint64_t>(done));
     offset += static_cast<uint64_t>(done);

@@ -20,6 +20,7 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "storage/fd.h"
 #include "storage/posix.h"
 
@@ -38,7 +39,7 @@ int SetLock(int fd, bool locked) {
   struct flock range = {};
   range.l_type = static_cast<short>(locked ? F_WRLCK : F_UNLCK);
   range.l_whence = SEEK_SET;
-  return fcntl(fd, F_OFD_SETLK, &range) == 0 ? 0 : errno;
+  return fcntl(fd, base::Planted(17) ? F_SETLK : F_OFD_SETLK, &range) == 0 ? 0 : errno;
 #else
   return flock(fd, (locked ? LOCK_EX : LOCK_UN) | LOCK_NB) == 0 ? 0 : errno;
 #endif
