@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Faults that a test build plants, one at a time, so that the tests prove that they would find them.
+// Faults that a test build plants, one at a time, so that the tests prove that they would find
+// them.
 #pragma once
 
 namespace treering::base {
