@@ -136,7 +136,9 @@ class Describer {
     treering_node& out = d.node;
     out.kind = info.value.kind;
     out.dtype = static_cast<uint32_t>(info.value.dtype_code) << 8 | info.value.dtype_bits;
-    out.rank = info.value.rank;
+    // What the byte means in a kind that this version does not know is that kind's affair.
+    const bool array = out.kind == TREERING_ARRAY || out.kind == TREERING_PRNG_KEY;
+    out.rank = array ? info.value.rank : 0;
     out.key = ExportKey(info.key);
     out.id = info.id;
     out.parent = info.record.parent == format::kNoParent ? TREERING_NO_NODE : info.record.parent;
@@ -148,7 +150,7 @@ class Describer {
       TR_ASSIGN_OR_RETURN(out.stored_size, StoredSize(info));
     }
     d.shape_at = shapes_.size();
-    shapes_.insert(shapes_.end(), info.shape.begin(), info.shape.begin() + info.value.rank);
+    shapes_.insert(shapes_.end(), info.shape.begin(), info.shape.begin() + out.rank);
     d.attributes_at = attributes_.size();
     TR_ASSIGN_OR_RETURN(const std::vector<tree::Attribute> attributes,
                         container_.Attributes(info.value));

@@ -42,7 +42,7 @@ struct NodeInfo {
   uint32_t value_id = 0;      // the node that holds the value: `id`, or what the alias names
   format::NodeRecord value;   // record of value_id
   tree::Key key;
-  tree::Dims shape{};  // value.rank dimensions; strings, bytes and ints: none
+  tree::Dims shape{};  // arrays and PRNG keys: value.rank dimensions; others: none
 };
 
 struct ReadRequest {

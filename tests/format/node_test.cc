@@ -117,6 +117,7 @@ void KindsThatDoNotExistAreRefusedAndUnknownOnesKept(void**) {
     assert_true(Accepts(With(kPackedArray, 0, kind), DecodeNode));
     assert_true(Accepts(With(With(kPackedArray, 0, kind), 5, 77), DecodeNode));
     assert_true(RefusesNaming(With(With(kPackedArray, 0, kind), 6, 1), DecodeNode, "node.flags"));
+    assert_true(RefusesNaming(With(With(kPackedArray, 0, kind), 4, 33), DecodeNode, "node.rank"));
   }
 }
 
