@@ -35,6 +35,10 @@ constexpr Group kGroups[] = {
     {FindingKind::kDamaged, FindingKind::kDamaged, "damaged", "wanted ", "found "},
     {FindingKind::kInvalid, FindingKind::kInvalid, "invalid", "wanted ", "found "},
     {FindingKind::kUnreadable, FindingKind::kUnreadable, "unreadable", "needs ", "found "},
+    {FindingKind::kSkippedVersion, FindingKind::kSkippedVersion, "passed over", "wanted ", ""},
+    {FindingKind::kBadRecord, FindingKind::kBadRecord, "unusable records", "wanted ", ""},
+    {FindingKind::kLeftover, FindingKind::kLeftover, "left over", "wanted ", ""},
+    {FindingKind::kUnknownName, FindingKind::kUnknownName, "unknown names", "wanted ", ""},
 };
 
 bool In(const Group& group, const Finding& finding) {

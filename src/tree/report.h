@@ -29,6 +29,10 @@ enum class FindingKind : int32_t {
   kDamaged = 32,
   kInvalid = 33,
   kUnreadable = 34,
+  kSkippedVersion = 48,
+  kBadRecord = 49,
+  kLeftover = 50,
+  kUnknownName = 51,
 };
 
 struct Finding {
