@@ -922,10 +922,12 @@ typedef struct treering_manager_options {
   uint64_t staging_bytes;       /* budget of copies for asynchronous saves; 0: 1 GiB */
   const char* metadata;         /* JSON, stored once, when the directory is created */
   uint64_t metadata_size;
+  uint32_t keep_leftovers; /* 1: what dead saves left stays, for treering_manager_rebuild */
+  uint32_t reserved;       /* zero */
 } treering_manager_options;
 
 /* Opens or creates the directory `path` (its parent must exist). A writer then removes what dead
- * saves left. NOT_FOUND_FILE: no such store. NOT_TREERING: STORE is something else. ALREADY_EXISTS
+ * saves left, unless `keep_leftovers`. NOT_FOUND_FILE: no such store. NOT_TREERING: STORE is something else. ALREADY_EXISTS
  * (CREATE_NEW). BUSY: another writer; the message names its process and host. UNSUPPORTED_FEATURE:
  * the mount has no locks. INVALID_ARGUMENT: policies. CORRUPT_*, IO_*. @since 0.1 */
 treering_status treering_manager_open(treering_manager** out, const char* path, uint64_t path_size,
@@ -966,7 +968,7 @@ typedef struct treering_step_options {
   uint64_t metadata_size;
   const treering_save_options* save; /* codec, level, threads, chunk_bytes, not_durable, progress;
                                         its overwrite and metadata are ignored */
-  /* Asynchronous: called once, on the library's thread, when the save has ended. */
+  /* Asynchronous: called once, on the library's thread, when a save that was begun has ended. */
   void (*finished)(void* user, treering_status status);
   void* user;
 } treering_step_options;
@@ -1161,8 +1163,9 @@ treering_status treering_manager_verify(treering_report** out_report,
                                         treering_error* error);
 
 /* Makes records for the containers in data/ that are whole and that no record names, from what they
- * say of themselves. An open manager for writing is needed. *out_count: how many versions came
- * back.
+ * say of themselves. Needs a manager for writing, opened with `keep_leftovers`, since opening
+ * removes such containers otherwise. *out_count: how many versions came back; *out_report (may be
+ * NULL): what could not be taken, and why.
  * @since 0.1 */
 treering_status treering_manager_rebuild(uint64_t* out_count, treering_report** out_report,
                                          treering_manager* manager, treering_error* error);

@@ -14,6 +14,7 @@
 #include "capi/guard.h"
 #include "capi/handles.h"
 #include "capi/import.h"
+#include "capi/options.h"
 #include "storage/callback.h"
 #include "storage/memory.h"
 #include "storage/posix.h"
@@ -70,6 +71,8 @@ container::Resolve CallbackResolve(treering_resolve resolve, void* user) {
   };
 }
 
+}  // namespace
+
 Status ImportOpenOptions(const treering_open_options* options, container::OpenOptions* out) {
   treering_open_options in;
   TR_RETURN_IF_ERROR(ImportStruct(options, "options", sizeof(in), &in));
@@ -80,19 +83,14 @@ Status ImportOpenOptions(const treering_open_options* options, container::OpenOp
   return {};
 }
 
+namespace {
+
 Status OpenFile(treering_checkpoint** out, std::unique_ptr<storage::ReadableFile> file,
                 container::OpenOptions options) {
   auto checkpoint = std::make_unique<treering_checkpoint>();
   TR_ASSIGN_OR_RETURN(checkpoint->value, Container::Open(std::move(file), std::move(options)));
   *out = checkpoint.release();
   return {};
-}
-
-void CopyDigest(const codec::Hash128& hash, uint8_t out[16]) {
-  for (int i = 0; i < 8; ++i) {
-    out[i] = static_cast<uint8_t>(hash.high >> (56 - 8 * i));
-    out[8 + i] = static_cast<uint8_t>(hash.low >> (56 - 8 * i));
-  }
 }
 
 Result<treering_info> Info(const Container& container) {

@@ -147,6 +147,13 @@ base::Status RequireId(const container::Container& container, uint64_t id) {
                                                      std::to_string(id) + "; " + range);
 }
 
+void CopyDigest(const codec::Hash128& hash, uint8_t out[16]) {
+  for (int i = 0; i < 8; ++i) {
+    out[i] = static_cast<uint8_t>(hash.high >> (56 - 8 * i));
+    out[8 + i] = static_cast<uint8_t>(hash.low >> (56 - 8 * i));
+  }
+}
+
 treering_key ExportKey(const tree::Key& key) {
   treering_key out = {};
   out.kind = static_cast<int32_t>(key.kind);

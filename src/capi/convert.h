@@ -8,6 +8,7 @@
 
 #include "capi/handles.h"
 #include "capi/import.h"
+#include "codec/hash.h"
 #include "tree/tree.h"
 
 namespace treering::capi {
@@ -35,6 +36,8 @@ base::Status ImportKey(const treering_key& in, tree::Key* out);
 base::Status ImportKeys(const treering_key* keys, uint64_t count, std::vector<tree::Key>* out);
 // NOT_FOUND_PATH for what is no node of the container.
 base::Status RequireId(const container::Container& container, uint64_t id);
+// As the digests are written: the high half first, big-endian.
+void CopyDigest(const codec::Hash128& hash, uint8_t out[16]);
 treering_key ExportKey(const tree::Key& key);
 // Pointers belong to `tree`. The caller holds no lock.
 treering_node ExportNode(const treering_tree& tree, tree::NodeId id);

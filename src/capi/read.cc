@@ -12,6 +12,7 @@
 #include "capi/guard.h"
 #include "capi/handles.h"
 #include "capi/import.h"
+#include "capi/options.h"
 #include "container/restore.h"
 #include "container/verify.h"
 
@@ -29,6 +30,8 @@ container::Progress ImportProgress(treering_progress progress, void* user) {
   return [progress, user](uint64_t done, uint64_t total) { return progress(user, done, total); };
 }
 
+}  // namespace
+
 Status ImportReadOptions(const treering_read_options* options, container::ReadOptions* out) {
   treering_read_options in;
   TR_RETURN_IF_ERROR(ImportStruct(options, "options", sizeof(in), &in));
@@ -36,6 +39,8 @@ Status ImportReadOptions(const treering_read_options* options, container::ReadOp
   out->progress = ImportProgress(in.progress, in.user);
   return {};
 }
+
+namespace {
 
 Status ImportCast(int32_t cast, tree::Cast* out) {
   if (cast < TREERING_CAST_NEVER || cast > TREERING_CAST_ANY) {

@@ -99,6 +99,8 @@ static_assert(Same(tree::FindingKind::kCast, TREERING_FINDING_CAST));
 static_assert(Same(tree::FindingKind::kRestored, TREERING_FINDING_RESTORED));
 static_assert(Same(tree::FindingKind::kDamaged, TREERING_FINDING_DAMAGED));
 static_assert(Same(tree::FindingKind::kUnreadable, TREERING_FINDING_UNREADABLE));
+static_assert(Same(tree::FindingKind::kSkippedVersion, TREERING_FINDING_SKIPPED_VERSION));
+static_assert(Same(tree::FindingKind::kUnknownName, TREERING_FINDING_UNKNOWN_NAME));
 static_assert(Same(tree::Filter::Kind::kEverything, TREERING_FILTER_EVERYTHING));
 static_assert(Same(tree::Filter::Kind::kCallback, TREERING_FILTER_CALLBACK));
 static_assert(Same(tree::Cast::kNever, TREERING_CAST_NEVER) &&

@@ -10,6 +10,7 @@
 #include "capi/guard.h"
 #include "capi/handles.h"
 #include "capi/import.h"
+#include "capi/options.h"
 #include "storage/callback.h"
 #include "storage/memory.h"
 #include "storage/posix.h"
@@ -25,7 +26,6 @@ struct treering_writer {
 };
 
 namespace treering::capi {
-namespace {
 
 using base::Status;
 
@@ -46,6 +46,8 @@ Status ImportSaveOptions(const treering_save_options* options, treering_save_opt
   }
   return {};
 }
+
+namespace {
 
 Status StartWriter(treering_writer* writer, storage::WritableFile* file,
                    container::WriterOptions options) {
@@ -99,13 +101,6 @@ Status CreateOverSink(treering_writer** out, const treering_sink* sink,
   TR_RETURN_IF_ERROR(StartWriter(writer.get(), writer->file.get(), std::move(writer_options)));
   *out = writer.release();
   return {};
-}
-
-void CopyDigest(const codec::Hash128& hash, uint8_t out[16]) {
-  for (int i = 0; i < 8; ++i) {
-    out[i] = static_cast<uint8_t>(hash.high >> (56 - 8 * i));
-    out[8 + i] = static_cast<uint8_t>(hash.low >> (56 - 8 * i));
-  }
 }
 
 treering_summary ExportSummary(const container::Summary& in) {
