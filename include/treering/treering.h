@@ -1043,7 +1043,8 @@ typedef struct treering_save_state {
 treering_status treering_pending_state(treering_save_state* out, const treering_pending* pending,
                                        treering_error* error);
 /* Waits for the end, up to the timeout (ms; negative: no limit), and answers how the save ended;
- * *out_saved (may be NULL) is filled on OK and OUTCOME_UNKNOWN. TIMEOUT. @since 0.1 */
+ * *out_saved (may be NULL) is filled on OK and OUTCOME_UNKNOWN, without what retention did.
+ * TIMEOUT. @since 0.1 */
 treering_status treering_pending_wait(treering_saved* out_saved, const treering_pending* pending,
                                       int64_t timeout_ms, treering_error* error);
 /* Asks the save to end early; it ends CANCELLED, with nothing left behind, unless it was committed
@@ -1091,7 +1092,7 @@ typedef struct treering_store_info {
   int64_t created;
   uint64_t version_count;
   uint64_t size;   /* bytes of all versions' files */
-  uint32_t saving; /* saves in flight */
+  uint32_t saving; /* 1 while asynchronous saves are in flight */
   uint32_t reserved;
   const char* directory; /* as given to open */
   uint64_t directory_size;
