@@ -9,7 +9,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,7 @@
 #include "manager/save.h"
 #include "manager/save_policy.h"
 #include "manager/save_queue.h"
+#include "manager/staging.h"
 #include "manager/store.h"
 #include "tree/report.h"
 #include "tree/tree.h"
@@ -61,6 +64,7 @@ struct StepOptions {
 // What a save came to.
 struct Saved {
   bool skipped = false;
+  codec::Hash128 content;  // of the container
   Record record;           // null if skipped
   base::Status retention;  // what went wrong in dropping old versions; never fails the save
   uint32_t dropped = 0;
@@ -86,6 +90,9 @@ struct PruneDecision {
   bool keep = true;
   std::string rule;
 };
+
+// The entry of a container in a record.
+format::ManifestFile FileEntry(std::string_view name, uint64_t size, const codec::Hash128& digest);
 
 class Manager {
  public:
@@ -136,16 +143,27 @@ class Manager {
 
   base::Status CheckStep(int64_t step, const std::vector<SaveItem>& items,
                          const StepOptions& options) const;
-  base::Result<bool> Decide(int64_t step, const StepOptions& options) const;
+  base::Status CheckFree(int64_t step, bool overwrite) const;
+  base::Result<bool> Wanted(int64_t step, const std::vector<SaveItem>& items,
+                            const StepOptions& options) const;
+  base::Result<std::vector<PruneDecision>> Decide(const std::vector<PreservePolicy>& policies,
+                                                  const std::vector<Record>& versions) const;
+  // Step and time of the beginning of each save in flight.
+  std::vector<std::pair<int64_t, int64_t>> InFlight() const;
+  base::Status WriteContainer(Job* job, manager::Save* save, storage::WritableFile* file,
+                              container::Summary* summary);
   base::Status RunJob(Job* job, manager::Save* save, Saved* out);
   void Retain(Saved* out);
-  base::Status CheckIntact(const format::ManifestRecord& record, bool full,
-                           container::OpenOptions options,
+  container::Resolve ResolveFor(Record record) const;
+  base::Result<std::vector<Record>> CandidatesFor(int64_t step, const FindOptions& find) const;
+  base::Status CheckIntact(const Record& record, bool full, container::OpenOptions options,
                            std::shared_ptr<const container::Container>* out) const;
 
   ManagerOptions options_;
-  std::unique_ptr<Store> store_;
+  std::shared_ptr<Store> store_;  // shared with open checkpoints, for their other files
   std::atomic<bool> requested_{false};
+  mutable std::mutex in_flight_mutex_;
+  std::multimap<int64_t, int64_t> in_flight_;
   SaveQueue queue_;  // after the store: ends first
 };
 

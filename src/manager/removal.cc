@@ -17,15 +17,14 @@
 #include "manager/store.h"
 
 namespace treering::manager {
-namespace {
-
 using base::Code;
 using base::Result;
 using base::Status;
 
-Status NoSuchStep(const std::string& store, int64_t step, const Catalog& catalog) {
-  std::string message = "'" + store + "' has no step " + std::to_string(step);
-  const auto& versions = catalog.versions();
+Status Store::NoSuchStep(int64_t step) const {
+  const std::shared_ptr<const Catalog> now = catalog();
+  const auto& versions = now->versions();
+  std::string message = "'" + name_ + "' has no step " + std::to_string(step);
   if (versions.empty()) return Status(Code::kNotFound, message + ", nor any other");
   const auto at =
       std::lower_bound(versions.begin(), versions.end(), step,
@@ -37,8 +36,6 @@ Status NoSuchStep(const std::string& store, int64_t step, const Catalog& catalog
   return Status(Code::kNotFound, message);
 }
 
-}  // namespace
-
 Status Store::Remove(const std::vector<int64_t>& steps) {
   TR_RETURN_IF_ERROR(RequireWriter());
   const std::lock_guard<std::mutex> hold(mutex_);
@@ -47,7 +44,7 @@ Status Store::Remove(const std::vector<int64_t>& steps) {
   std::vector<uint64_t> last;
   for (const int64_t step : steps) {
     const Record version = before->Find(step);
-    if (version == nullptr) return NoSuchStep(name_, step, *before);
+    if (version == nullptr) return NoSuchStep(step);
     last.push_back(version->number);
   }
   if (base::Planted(13)) {
@@ -271,7 +268,14 @@ Status Store::RemoveBad() {
   TR_RETURN_IF_ERROR(RequireWriter());
   const std::lock_guard<std::mutex> hold(mutex_);
   TR_RETURN_IF_ERROR(RequireKnownOutcome());
-  for (const BadRecord& bad : catalog()->bad()) TR_RETURN_IF_ERROR(manifests_->Remove(bad.name));
+  const std::shared_ptr<const Catalog> now = catalog();
+  const uint64_t newest = now->records().empty() ? 0 : now->records().rbegin()->first;
+  for (const BadRecord& bad : now->bad()) {
+    uint64_t number = 0;
+    const bool damaged = base::ClassOf(bad.why.code()) == static_cast<int>(Code::kCorrupt);
+    if (!damaged || !format::ParseRecordName(bad.name, &number) || number > newest) continue;
+    TR_RETURN_IF_ERROR(manifests_->Remove(bad.name));
+  }
   TR_RETURN_IF_ERROR(manifests_->Sync());
   return ReloadLocked();
 }

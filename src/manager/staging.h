@@ -29,8 +29,9 @@ struct StagingOptions {
 //
 //   caller                                   job, on the queue's thread
 //   staging = Create(trees, options)
-//   save = queue.Submit(job)                 writer->AddTree(name, staging->tree(i), staging->gate(i))
-//   staging->Copy(); save->SnapshotTaken()   staging->Finish(), in the destructor of what the job
+//   save = queue.Submit(job)                 writer->AddTree(name, staging->tree(i),
+//   staging->gate(i)) staging->Copy(); save->SnapshotTaken()   staging->Finish(), in the destructor
+//   of what the job
 //                                            holds, since a job may be destroyed without running
 class Staging {
  public:

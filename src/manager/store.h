@@ -110,6 +110,8 @@ class Store {
   // What is in the directory besides versions. With `remove`, what is ours is removed, under D6.
   base::Result<std::vector<Leftover>> Sweep(bool remove);
   base::Status Reload();
+  // kNotFound, naming the steps around it.
+  base::Status NoSuchStep(int64_t step) const;
 
   // Opens a file of a version to read: the folder is that of its attempt unless given.
   // kNotFoundGone if the version was deleted meanwhile, kNotFoundFile if its file is missing.
@@ -125,7 +127,8 @@ class Store {
   base::Result<std::unique_ptr<storage::ReadableFile>> OpenOrphan(const Orphan& orphan) const;
   // Commits a record for an orphan whose container is whole (checked by the caller).
   base::Status Adopt(const Orphan& orphan, format::ManifestRecord record);
-  // Deletes records that are damaged. Only after every orphan was adopted.
+  // Deletes records that are damaged, but not the newest of all, whose number must stay taken. Only
+  // after every orphan was adopted.
   base::Status RemoveBad();
 
   // Frees the lock, for children too. Idempotent.
