@@ -32,6 +32,7 @@ class ChunkWriter {
                    codec::Hash128* raw_hash);
   // Writes the chunks that wait for company.
   base::Status Flush();
+  bool idle() const { return waiting_ == 0; }
 
   uint32_t count() const { return count_; }
   // The chunk section, complete after Flush.

@@ -35,6 +35,9 @@ class LeafWriter {
                      codec::Hash128* identity);
   // Writes packed chunks that are not full.
   base::Status Close() { return packer_.Close(); }
+  // True if no value's memory is needed any more; so it is after Flush.
+  bool idle() const { return chunks_->idle(); }
+  base::Status Flush() { return chunks_->Flush(); }
 
  private:
   base::Status Params(const tree::Node& leaf, codec::CodecParams* params) const;

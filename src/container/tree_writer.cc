@@ -154,7 +154,22 @@ Status TreeWriter::FillLeaf(const tree::Node& node, uint32_t position, format::N
     record->rank = static_cast<uint8_t>(node.rank);
     if (node.rank != 0) record->shape = index_->AddDims(node.shape, node.rank);
   }
+  if (gate_ != nullptr) return WriteGated(node, record, identity);
   return leaves_->Write(node, index_->next_node(), record, identity);
+}
+
+// Waits with nothing in hand, so whoever feeds the gate can have back what was read.
+Status TreeWriter::WriteGated(tree::Node node, format::NodeRecord* record,
+                              codec::Hash128* identity) {
+  const tree::NodeId leaf = node.alias_of == kNoNode ? node.id : node.alias_of;
+  while (!gate_->Ready(leaf, &node.value)) {
+    TR_RETURN_IF_ERROR(leaves_->Flush());
+    gate_->AllRead();
+    TR_RETURN_IF_ERROR(gate_->Await(leaf));
+  }
+  TR_RETURN_IF_ERROR(leaves_->Write(node, index_->next_node(), record, identity));
+  if (leaves_->idle()) gate_->AllRead();
+  return Status();
 }
 
 }  // namespace treering::container

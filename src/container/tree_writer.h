@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "container/index_builder.h"
+#include "container/leaf_gate.h"
 #include "container/leaf_writer.h"
 #include "tree/tree.h"
 
@@ -38,9 +39,10 @@ class Holders {
 
 class TreeWriter {
  public:
+  // gate: NULL if the values are in the tree.
   TreeWriter(const tree::Tree& tree, const NodeOrder& order, IndexBuilder* index,
-             LeafWriter* leaves)
-      : tree_(tree), order_(order), index_(index), leaves_(leaves), holders_(order) {}
+             LeafWriter* leaves, LeafGate* gate)
+      : tree_(tree), order_(order), index_(index), leaves_(leaves), gate_(gate), holders_(order) {}
   // After index->BeginItem.
   base::Status Write();
 
@@ -55,11 +57,13 @@ class TreeWriter {
   void FillContainer(const tree::Node& node, format::NodeRecord* record);
   base::Status FillLeaf(const tree::Node& node, uint32_t position, format::NodeRecord* record,
                         codec::Hash128* identity);
+  base::Status WriteGated(tree::Node node, format::NodeRecord* record, codec::Hash128* identity);
 
   const tree::Tree& tree_;
   const NodeOrder& order_;
   IndexBuilder* index_;
   LeafWriter* leaves_;
+  LeafGate* gate_;
   Holders holders_;
   std::vector<Family> families_;  // containers with children, in order
   size_t family_ = 0;             // the one of the node that comes next

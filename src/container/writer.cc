@@ -72,7 +72,7 @@ struct Writer::Impl {
   Status Start();
   Status CheckOpen() const;
   Status CheckName(std::string_view name);
-  Status AddTree(std::string_view name, const tree::Tree& tree);
+  Status AddTree(std::string_view name, const tree::Tree& tree, LeafGate* gate);
   Status AddBytes(format::ItemKind kind, std::string_view name, ByteSpan bytes);
   Result<Summary> Finish();
   Status Kept(Status status) {
@@ -100,9 +100,9 @@ Result<std::unique_ptr<Writer>> Writer::Create(storage::WritableFile* file, Writ
   return std::unique_ptr<Writer>(new Writer(std::move(impl)));
 }
 
-Status Writer::AddTree(std::string_view name, const tree::Tree& tree) {
+Status Writer::AddTree(std::string_view name, const tree::Tree& tree, LeafGate* gate) {
   TR_RETURN_IF_ERROR(impl_->CheckOpen());
-  return impl_->Kept(impl_->AddTree(name, tree));
+  return impl_->Kept(impl_->AddTree(name, tree, gate));
 }
 
 Status Writer::AddBytes(format::ItemKind kind, std::string_view name, ByteSpan bytes) {
@@ -153,7 +153,7 @@ Status Writer::Impl::CheckName(std::string_view name) {
   return Status();
 }
 
-Status Writer::Impl::AddTree(std::string_view name, const tree::Tree& tree) {
+Status Writer::Impl::AddTree(std::string_view name, const tree::Tree& tree, LeafGate* gate) {
   TR_RETURN_IF_ERROR(CheckName(name));
   NumberBreadthFirst(tree, &order);
   if (order.empty()) {
@@ -162,9 +162,10 @@ Status Writer::Impl::AddTree(std::string_view name, const tree::Tree& tree) {
   }
   TR_RETURN_IF_ERROR(index.BeginItem(format::kTreeItem, name, order.size()));
   if (options.progress) chunks.ExpectBytes(LeafBytes(tree, order));
-  TR_RETURN_IF_ERROR(TreeWriter(tree, order, &index, &leaves).Write());
+  TR_RETURN_IF_ERROR(TreeWriter(tree, order, &index, &leaves, gate).Write());
   index.ForgetSets();
   TR_RETURN_IF_ERROR(chunks.Flush());
+  if (gate != nullptr) gate->AllRead();
   return chunks.ReportAll();
 }
 

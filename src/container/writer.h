@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "codec/hash.h"
+#include "container/leaf_gate.h"
 #include "container/progress.h"
 #include "format/records.h"
 #include "storage/storage.h"
@@ -44,8 +45,9 @@ class Writer {
                                                       WriterOptions options);
   ~Writer();
 
-  // Writes the leaves' bytes now; keeps nothing of the tree but its index records.
-  base::Status AddTree(std::string_view name, const tree::Tree& tree);
+  // Writes the leaves' bytes now; keeps nothing of the tree but its index records. With a gate,
+  // values are taken from there.
+  base::Status AddTree(std::string_view name, const tree::Tree& tree, LeafGate* gate = nullptr);
   base::Status AddBytes(format::ItemKind kind, std::string_view name, base::ByteSpan bytes);
   // Index and trailer. Does not flush or close the file.
   base::Result<Summary> Finish();

@@ -18,12 +18,15 @@ namespace {
 
 constexpr uint64_t kOwnBuffer = 4096;
 
-void FreeAligned(void* p) { ::operator delete (p, std::align_val_t{64}); }
+// Its type tells the tree's memory from lent memory.
+struct FreeTreeMemory {
+  void operator()(void* p) const { ::operator delete(p, std::align_val_t{64}); }
+};
 
 // Uninitialised, at a multiple of 64.
 std::shared_ptr<uint8_t> NewBuffer(uint64_t size) {
   void* p = ::operator new (static_cast<size_t>(size), std::align_val_t{64});
-  return std::shared_ptr<uint8_t>(static_cast<uint8_t*>(p), FreeAligned);
+  return std::shared_ptr<uint8_t>(static_cast<uint8_t*>(p), FreeTreeMemory());
 }
 
 Memory Lying(const Record& r, const void* data, const int64_t* strides, const Box& box) {
@@ -105,6 +108,10 @@ bool IsCopied(const Record& r) {
 }
 
 }  // namespace
+
+bool IsTreeMemory(const Owner& owner) {
+  return std::get_deleter<FreeTreeMemory>(owner) != nullptr;
+}
 
 void CopyValue(const Record& r, void* dst) {
   if (r.size == 0) return;

@@ -172,5 +172,7 @@ class ValueReader {
 // Copies the data of records [first, last) that are lent by nobody into memory of the tree.
 void CopyLeafData(Tree::Impl* impl, uint32_t first, uint32_t last);
 void CopyValue(const Record& record, void* dst);
+// True if the memory was made by CopyLeafData: then nobody ever changes it.
+bool IsTreeMemory(const Owner& owner);
 
 }  // namespace treering::tree
