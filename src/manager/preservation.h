@@ -49,6 +49,9 @@ struct Decision {
   std::string rule;  // for people: the first rule that keeps it, or the rules that all do not
 };
 
+// For people: "latest 2", "best 3 by loss (lowest)".
+std::string RuleName(const PreservePolicy& policy);
+
 // INVALID_ARGUMENT names the policy by its position.
 base::Status CheckPreservePolicies(const std::vector<PreservePolicy>& policies);
 
