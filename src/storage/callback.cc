@@ -2,13 +2,15 @@
 // Files behind functions of the caller: an object store, a socket, a test.
 //
 // The caller knows how to move bytes and nothing else, so a callback does all or answers a number
-// that is not zero. That number is passed on as it is, as the error of the system below us. The
-// bounds are checked here: a callback never sees a range outside the size that was promised.
+// that is not zero. That number is passed on as it is, as the error of the system below us; a write
+// that answers ENOSPC or EDQUOT is told apart, since a person can do something about it. The bounds
+// are checked here: a callback never sees a range outside the size that was promised.
 //
 // After a failed write the file stays failed, because what has arrived is not known any more.
 // Retrying, and what makes bytes durable, is left to the caller.
 #include "storage/callback.h"
 
+#include <cerrno>
 #include <utility>
 
 #include "base/checked.h"
@@ -27,6 +29,13 @@ Status Failed(const char* operation, const std::string& name, int32_t answer, ui
                 std::string("cannot ") + operation + " '" + name +
                     "': the caller's function answered " + std::to_string(answer),
                 answer, offset);
+}
+
+Code CodeOfWrite(int32_t answer) {
+#ifdef EDQUOT
+  if (answer == EDQUOT) return Code::kIoNoSpace;
+#endif
+  return answer == ENOSPC ? Code::kIoNoSpace : Code::kIo;
 }
 
 class CallbackFile : public ReadableFile {
@@ -67,7 +76,7 @@ class CallbackWriter : public WritableFile {
     TR_RETURN_IF_ERROR(Usable());
     if (bytes.size == 0) return Status();
     const int32_t answer = write_(bytes.data, bytes.size);
-    if (answer != 0) return failure_ = Failed("write", name_, answer, size_);
+    if (answer != 0) return failure_ = Failed("write", name_, answer, size_, CodeOfWrite(answer));
     size_ += bytes.size;
     return Status();
   }

@@ -2,12 +2,11 @@
 // Process and host, as the system tells them.
 //
 // The id is asked anew at each call: a value remembered from before a fork is what the callers
-// compare it with. Whether another process runs is only known on this host and within this
-// namespace of ids; a wrong "running" is harmless, it only makes a message less precise.
+// compare it with. Whether another process runs is only known on this host, within this namespace
+// of ids, and where there is a /proc; a wrong "running" only makes a message less precise.
 #include "storage/process.h"
 
-#include <errno.h>
-#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace treering::storage {
@@ -20,7 +19,9 @@ std::string HostName() {
 }
 
 bool ProcessIsGone(int64_t id) {
-  return id > 0 && kill(static_cast<pid_t>(id), 0) != 0 && errno == ESRCH;
+  struct stat info;
+  if (stat("/proc/self", &info) != 0) return false;
+  return id > 0 && stat(("/proc/" + std::to_string(id)).c_str(), &info) != 0;
 }
 
 }  // namespace treering::storage
