@@ -250,7 +250,8 @@ static void comparing_and_updating_tell_what_differs(void** state) {
   assert_ok(treering_tree_copy(&copy, s->tree, err()));
   assert_ok(treering_tree_set(copy, s->bias_id, &node, NODE_SIZE, NULL, err()));
   assert_ok(treering_tree_compare(&report, s->tree, copy, NULL, err()));
-  find_finding(report, TREERING_FINDING_DIFFERENT_VALUE, "params/bias");
+  assert_int_equal(find_finding(report, TREERING_FINDING_DIFFERENT_VALUE, "params/bias").status,
+                   TREERING_MISMATCH);
   assert_ok(treering_report_findings(report, 0, findings, sizeof findings[0], 8, &count, err()));
   assert_int_equal(count, treering_report_count(report));
   assert_fails(treering_report_findings(NULL, 0, findings, sizeof findings[0], 8, &count, err()),
