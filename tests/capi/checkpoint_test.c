@@ -302,7 +302,7 @@ static void a_sink_and_a_source_carry_a_container(void** state) {
   assert_int_equal(end.releases, 1);
   end.size = 0;
   assert_ok(treering_writer_create_sink(&writer, &sink, NULL, err()));
-  assert_fails(treering_writer_add_tree(writer, "x", 1, f->s.tree, err()), TREERING_IO,
+  assert_fails(treering_writer_add_tree(writer, "x", 1, f->s.tree, err()), TREERING_IO_NO_SPACE,
                "params/kernel", "28");
   assert_int_equal(last_error.os_error, ENOSPC);
   treering_writer_free(writer);

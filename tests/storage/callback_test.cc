@@ -2,6 +2,7 @@
 // Files in memory and behind the caller's functions.
 #include "storage/callback.h"
 
+#include <cerrno>
 #include <cstring>
 
 #include "scratch.h"
@@ -112,7 +113,7 @@ void AFailedWriteCallbackIsNotCalledAgain(void**) {
   Outcome first, failed, again, sync, close;
   int writes = 0, flushes = 0;
   [&] {
-    const auto write = [&writes](const void*, uint64_t) { return ++writes == 2 ? 28 : 0; };
+    const auto write = [&writes](const void*, uint64_t) { return ++writes == 2 ? ENOSPC : 0; };
     const auto file = WriteToCallback(write, [&flushes] { return ++flushes, 0; });
     first = Of(file->Append(ByteSpan("abc")));
     failed = Of(file->Append(ByteSpan("def")), "callback");
@@ -121,7 +122,9 @@ void AFailedWriteCallbackIsNotCalledAgain(void**) {
     close = Of(file->Close());
   }();
   Check(first, Code::kOk, 0);
-  for (const Outcome& outcome : {failed, again, sync, close}) Check(outcome, Code::kIo, 28);
+  for (const Outcome& outcome : {failed, again, sync, close}) {
+    Check(outcome, Code::kIoNoSpace, ENOSPC);
+  }
   assert_int_equal(failed.offset, 3);
   assert_int_equal(writes, 2);
   assert_int_equal(flushes, 0);
