@@ -523,7 +523,8 @@ typedef struct treering_save_options {
 } treering_save_options;
 
 /* The caller's place to write to. `write` gets all bytes front to back. `flush` may be NULL. Both
- * answer 0 or an errno-like number. */
+ * answer 0 or an errno-like number, which becomes os_error: IO_NO_SPACE where `write` answers
+ * ENOSPC or EDQUOT, IO_SYNC where `flush` fails, else IO. */
 typedef struct treering_sink {
   uint32_t struct_size;
   uint32_t reserved; /* zero */
@@ -613,7 +614,7 @@ typedef struct treering_open_options {
   uint32_t map; /* 1: map the file, so that views exist. A mapped file that is truncated by
                    somebody afterwards ends the process with SIGBUS; reading does not */
   uint64_t max_index_bytes; /* LIMIT beyond; 0: 1 GiB */
-  uint32_t max_depth;       /* LIMIT beyond; 0: 256 */
+  uint32_t max_depth;       /* LIMIT beyond; 0: 256; at most 65534 */
   uint32_t reserved;        /* zero */
   treering_resolve
       resolve; /* NULL: for a path, the folders beside it; else other files are NOT_FOUND_FILE */

@@ -237,7 +237,7 @@ Result<tree::Tree> Loader::Run() {
   read.threads = options_.threads;
   read.progress = options_.progress;
   if (!options_.abstract) TR_RETURN_IF_ERROR(plan_.Run(read));
-  tree::Tree tree;
+  tree::Tree tree(reader_.max_depth());
   auto root = tree.Append(tree::kNoNode, nodes_.data(), nodes_.size(),
                           std::shared_ptr<const void>(std::move(memory_)));
   if (root.ok()) return tree;

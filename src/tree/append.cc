@@ -3,10 +3,10 @@
 //
 // New records are staged at the end of the record vector, linked among themselves but not yet to
 // the tree; whatever goes wrong, an exception of the allocator included, cuts them off again. Open
-// containers are on a stack of at most 257 frames, so nothing recurses. Equal keys are found when a
-// container is complete, by comparing pairs in small ones and by a hash table in large ones: linear
-// in all. The last step links the new subtrees to their parent and cannot fail. Values are checked
-// by value.cc and copied by leaf_data.cc.
+// containers are on a stack, so nothing recurses. Equal keys are found when a container is
+// complete, by comparing pairs in small ones and by a hash table in large ones: linear in all. The
+// last step links the new subtrees to their parent and cannot fail. Values are checked by value.cc
+// and copied by leaf_data.cc.
 #include <algorithm>
 #include <utility>
 
@@ -243,8 +243,12 @@ Status Appender::Stage(const Node& node) {
   Record& r = t_.records.back();
   r.kind = node.kind;
   r.parent = frame.id;
-  r.depth = static_cast<uint16_t>(frame.id == kNil ? 0 : t_.at(frame.id).depth + 1);
-  if (r.depth > kMaxDepth) return KeyError(frame, "deeper than the limit of 256", Code::kLimit);
+  const uint32_t depth = frame.id == kNil ? 0 : uint32_t{t_.at(frame.id).depth} + 1;
+  if (depth > t_.max_depth) {
+    return KeyError(frame, "deeper than the limit of " + std::to_string(t_.max_depth),
+                    Code::kLimit);
+  }
+  r.depth = static_cast<uint16_t>(depth);
   TR_RETURN_IF_ERROR(StageKey(node, &frame, &r));
   r.previous = frame.last;
   (frame.last == kNil ? frame.first : t_.at(frame.last).next) = id;

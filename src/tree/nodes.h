@@ -106,6 +106,7 @@ struct Tree::Impl {
   uint32_t root = kNil;
   uint64_t live = 0;
   uint64_t leaves = 0;
+  uint32_t max_depth = kMaxDepth;
   Arena arena;
   std::vector<OwnerSlot> owners;
   std::vector<uint32_t> free_owners;

@@ -12,13 +12,13 @@
 
 namespace treering::tree {
 
-Tree::Tree() : impl_(std::make_unique<Impl>()) {}
+Tree::Tree(uint32_t max_depth) : impl_(std::make_unique<Impl>()) { impl_->max_depth = max_depth; }
 Tree::~Tree() = default;
 Tree::Tree(Tree&&) noexcept = default;
 Tree& Tree::operator=(Tree&&) noexcept = default;
 
 Tree Tree::Copy() const {
-  Tree copy;
+  Tree copy(impl_->max_depth);
   Impl& to = *copy.impl_;
   to.records = impl_->records;
   to.root = impl_->root;

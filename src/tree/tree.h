@@ -22,7 +22,8 @@ namespace treering::tree {
 
 using NodeId = uint64_t;
 inline constexpr NodeId kNoNode = UINT64_MAX;
-inline constexpr uint32_t kMaxDepth = 256;
+inline constexpr uint32_t kMaxDepth = 256;     // of a tree that does not say otherwise
+inline constexpr uint32_t kMostDepth = 65534;  // of any: one beyond it still fits 16 bits
 inline constexpr uint64_t kMaxKeyText = 65535;
 
 enum AttributeId : uint32_t {
@@ -117,7 +118,8 @@ using Owner = std::shared_ptr<const void>;
 
 class Tree {
  public:
-  Tree();
+  // max_depth: at most kMostDepth; copies keep it.
+  explicit Tree(uint32_t max_depth = kMaxDepth);
   ~Tree();
   Tree(Tree&&) noexcept;
   Tree& operator=(Tree&&) noexcept;

@@ -53,6 +53,27 @@ static void a_longer_struct_is_taken_if_the_unknown_part_is_zero(void** state) {
   assert_null(writer);
 }
 
+static void a_depth_that_no_tree_has_is_refused(void** state) {
+  treering_open_options options = {.struct_size = sizeof options, .max_depth = 65535};
+  treering_checkpoint* checkpoint = (treering_checkpoint*)&options;
+  treering_blob* blob = NULL;
+  sample s;
+  (void)state;
+  make_sample(&s);
+  blob = save_to_memory(s.tree, NULL);
+  assert_fails(
+      treering_checkpoint_open_memory(&checkpoint, treering_blob_data(blob),
+                                      treering_blob_size(blob), NULL, NULL, &options, err()),
+      TREERING_INVALID_ARGUMENT, "max_depth", "65535", "65534");
+  assert_null(checkpoint);
+  options.max_depth = 65534;
+  assert_ok(treering_checkpoint_open_memory(&checkpoint, treering_blob_data(blob),
+                                            treering_blob_size(blob), NULL, NULL, &options, err()));
+  treering_checkpoint_free(checkpoint);
+  treering_blob_free(blob);
+  free_sample(&s);
+}
+
 static void longer_output_structs_get_a_zero_tail(void** state) {
   newer_info info;
   treering_blob* blob = NULL;
@@ -144,6 +165,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_shorter_struct_than_the_first_is_refused),
       cmocka_unit_test(a_longer_struct_is_taken_if_the_unknown_part_is_zero),
+      cmocka_unit_test(a_depth_that_no_tree_has_is_refused),
       cmocka_unit_test(longer_output_structs_get_a_zero_tail),
       cmocka_unit_test(longer_elements_are_stepped_over),
       cmocka_unit_test(lent_memory_is_released_when_its_struct_is_refused),

@@ -115,7 +115,13 @@ File Deep(uint32_t depth) {
   b.Container(Kind::kDict, Key(), 1);
   for (uint32_t i = 1; i < depth; ++i) b.Container(Kind::kDict, Key::String("d"), 1);
   b.Leaf(Kind::kInt, Key::String("d"), "\x01");
-  return Write(b.Make());
+  return Write(b.Make(depth));
+}
+
+std::string DeepPath(uint32_t depth) {
+  std::string path = "d";
+  for (uint32_t i = 1; i < depth; ++i) path += "/d";
+  return path;
 }
 
 void ADepthBeyondTheLimitIsTold(void** /*state*/) {
@@ -124,13 +130,29 @@ void ADepthBeyondTheLimitIsTold(void** /*state*/) {
   options.max_depth = 100;
   const Opened limited = OpenBytes(file.bytes, options);
   const Opened opened = OpenBytes(file.bytes);
-  std::string path = "d";
-  for (int i = 1; i < 200; ++i) path += "/d";
+  const std::string path = DeepPath(200);
   assert_int_equal(Find(opened, path).id, 200);
   assert_int_equal(Find(limited, path).code, Code::kLimit);
   assert_int_equal(limited->Load("", LoadOptions()).status().code(), Code::kLimit);
   assert_int_equal(limited->Path(200).status().code(), Code::kLimit);
   assert_true(opened->Load("", LoadOptions()).ok());
+}
+
+void ADepthAboveTheUsualLimitIsReadWhereAskedFor(void** /*state*/) {
+  const File file = Deep(1000);
+  OpenOptions options;
+  options.max_depth = 999;
+  const Opened usual = OpenBytes(file.bytes);
+  const Opened nearly = OpenBytes(file.bytes, options);
+  options.max_depth = 1000;
+  const Opened deep = OpenBytes(file.bytes, options);
+  assert_int_equal(usual->Load("", LoadOptions()).status().code(), Code::kLimit);
+  assert_int_equal(nearly->Load("", LoadOptions()).status().code(), Code::kLimit);
+  assert_int_equal(Find(deep, DeepPath(1000)).id, 1000);
+  assert_int_equal(ReadCode(*deep.container, 1000), Code::kOk);
+  auto loaded = deep->Load("", LoadOptions());
+  assert_true(loaded.ok() && loaded->node_count() == 1001);
+  assert_true(loaded->Copy().PathKeys(1000).size() == 1000);
 }
 
 Code OpenCode(const Bytes& bytes, OpenOptions options = OpenOptions()) {
@@ -196,6 +218,7 @@ int main() {
       cmocka_unit_test(WhatIsNotThereIsNamedWithTheNearest),
       cmocka_unit_test(OneLeafOfManyTouchesAFewBlocks),
       cmocka_unit_test(ADepthBeyondTheLimitIsTold),
+      cmocka_unit_test(ADepthAboveTheUsualLimitIsReadWhereAskedFor),
       cmocka_unit_test(OpeningTellsForeignCutDamagedAndNewerApart),
       cmocka_unit_test(EveryFlippedBitOfTheIndexIsNoticed),
   };

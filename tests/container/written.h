@@ -84,8 +84,8 @@ class Build {
   const Bytes& last_data() const { return data_.back(); }
 
   // Lends everything: this object outlives the tree.
-  Tree Make() const {
-    Tree made;
+  Tree Make(uint32_t max_depth = tree::kMaxDepth) const {
+    Tree made(max_depth);
     const auto added =
         made.Append(tree::kNoNode, nodes_.data(), nodes_.size(), std::make_shared<int>(0));
     return added.ok() ? std::move(made) : Tree();
