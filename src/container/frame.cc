@@ -47,6 +47,34 @@ Status ReadEnds(const storage::ReadableFile& file, uint64_t size, Frame* out) {
   return file.ReadAt(0, out->header.data(), head);
 }
 
+// Where a container ends that has other bytes after it, in the part of the file that was read; 0 if
+// none is found. Only the last place that looks like an end is tried: a hostile file may have many.
+uint64_t EndBefore(uint64_t size, const Frame& frame) {
+  for (uint64_t n = frame.tail.size; n-- > kLeast;) {
+    const ByteSpan before = frame.tail.Sub(0, n);
+    if (!format::HasTrailerMagic(before)) continue;
+    const uint64_t end = size - frame.tail.size + n;
+    return format::DecodeTrailer(before, end).ok() ? end : 0;
+  }
+  return 0;
+}
+
+Status NoEnd(const storage::ReadableFile& file, uint64_t size, const Frame& frame) {
+  const uint64_t end = EndBefore(size, frame);
+  if (end != 0) {
+    return Status(Code::kCorruptTruncated,
+                  Quoted(file) + " goes on for " + std::to_string(size - end) +
+                      " bytes after the end of the container at byte " + std::to_string(end) +
+                      "; cut it there or restore an intact copy",
+                  0, end);
+  }
+  return Status(Code::kCorruptTruncated,
+                Quoted(file) + " is cut off at byte " + std::to_string(size) +
+                    ", or other bytes follow the container: it does not end like one; restore an "
+                    "intact copy",
+                0, size);
+}
+
 // Tells the cases apart that need no hash.
 Status CheckMagics(const storage::ReadableFile& file, uint64_t size, const Frame& frame) {
   const uint64_t head = std::min(size, format::kHeaderSize);
@@ -65,13 +93,7 @@ Status CheckMagics(const storage::ReadableFile& file, uint64_t size, const Frame
                       "restore an intact copy",
                   0, 0);
   }
-  if (!ends || size < kLeast) {
-    return Status(Code::kCorruptTruncated,
-                  Quoted(file) + " is cut off at byte " + std::to_string(size) +
-                      ": the end of the container is missing; restore a whole copy",
-                  0, size);
-  }
-  return Status();
+  return ends && size >= kLeast ? Status() : NoEnd(file, size, frame);
 }
 
 Status CheckHeader(const storage::ReadableFile& file, const Frame& frame) {

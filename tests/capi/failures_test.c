@@ -69,6 +69,35 @@ static void a_file_cut_anywhere_is_truncated(void** state) {
   free(bytes);
 }
 
+static void bytes_after_the_end_are_told_from_a_cut(void** state) {
+  size_t size = 0, more;
+  uint8_t* bytes = NULL;
+  char end[40], extra[40];
+  (void)state;
+  assert_ok(save_sample(in_scratch("whole.ring"), &quick));
+  bytes = read_file(in_scratch("whole.ring"), &size);
+  bytes = (uint8_t*)realloc(bytes, size + 100000);
+  assert_non_null(bytes);
+  memset(bytes + size, 'x', 100000);
+  snprintf(end, sizeof end, "at byte %d;", (int)size);
+  for (more = 1; more < 60000; more *= 7) {
+    write_file(in_scratch("longer.ring"), bytes, size + more);
+    snprintf(extra, sizeof extra, "for %d bytes after the end", (int)more);
+    assert_fails(open_path(in_scratch("longer.ring")), TREERING_CORRUPT_TRUNCATED, "longer.ring",
+                 extra, end, "cut it there");
+    assert_int_equal(last_error.offset, size);
+  }
+  /* Farther than is read, or after what is no whole end itself: then it is not known. */
+  write_file(in_scratch("longer.ring"), bytes, size + 100000);
+  assert_fails(open_path(in_scratch("longer.ring")), TREERING_CORRUPT_TRUNCATED, "cut off",
+               "other bytes");
+  bytes[size - 20] ^= 1;
+  write_file(in_scratch("longer.ring"), bytes, size + 1);
+  assert_fails(open_path(in_scratch("longer.ring")), TREERING_CORRUPT_TRUNCATED, "cut off",
+               "other bytes");
+  free(bytes);
+}
+
 static void a_flipped_byte_of_the_ends_is_a_checksum_failure(void** state) {
   size_t size = 0;
   uint8_t* bytes = NULL;
@@ -257,6 +286,7 @@ int main(void) {
       TEST(an_empty_file_and_a_text_file_are_no_containers),
       TEST(a_folder_is_refused_by_name),
       TEST(a_file_cut_anywhere_is_truncated),
+      TEST(bytes_after_the_end_are_told_from_a_cut),
       TEST(a_flipped_byte_of_the_ends_is_a_checksum_failure),
       TEST(a_flipped_byte_of_a_leaf_fails_the_read_by_its_path),
       TEST(saving_into_a_missing_folder_is_not_found),
