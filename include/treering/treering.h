@@ -257,7 +257,7 @@ typedef struct treering_node {
   uint64_t attribute_count;
   uint64_t alias_of; /* ALIAS: the id of the leaf meant. Output: TREERING_NO_NODE if no alias */
   int32_t codec;     /* TREERING_CODEC_*, for this leaf */
-  int32_t level;     /* zstd; 0: the default, 3 */
+  int32_t level;     /* zstd: -7 to 22; 0: the default, 3 */
   const uint64_t* chunk_shape; /* rank elements: tiles; NULL: runs of rows near chunk_bytes */
   void* destination;           /* restore targets: where the value goes; NULL: new memory */
   uint64_t destination_size;   /* bytes there, checked */
@@ -512,7 +512,7 @@ typedef struct treering_save_options {
   uint32_t struct_size;
   uint32_t overwrite; /* 1: an existing file is replaced, atomically; 0: ALREADY_EXISTS */
   int32_t codec;      /* TREERING_CODEC_*; default raw */
-  int32_t level;      /* zstd; 0: 3 */
+  int32_t level;      /* zstd: -7 to 22; 0: 3 */
   uint32_t threads;   /* 0: all on the calling thread. n: up to n more, for compression and disk */
   uint32_t not_durable; /* 1: no fsync (tests, tmpfs): a power loss may take the file */
   uint64_t chunk_bytes; /* target size of a chunk; 0: 1 MiB; at least 4096 */

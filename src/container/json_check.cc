@@ -20,6 +20,7 @@ class JsonScanner {
   explicit JsonScanner(std::string_view text) : text_(text) {}
   bool Run();
   size_t at() const { return at_; }
+  bool too_deep() const { return too_deep_; }
 
  private:
   enum class Next { kValue, kValueOrEnd, kKey, kKeyOrEnd, kCommaOrEnd };
@@ -46,6 +47,7 @@ class JsonScanner {
   size_t at_ = 0;
   std::array<bool, kMaxJsonDepth> is_object_{};
   size_t depth_ = 0;
+  bool too_deep_ = false;
   Next next_ = Next::kValue;
 };
 
@@ -77,7 +79,8 @@ bool JsonScanner::Step() {
 }
 
 bool JsonScanner::Open(bool object) {
-  if (depth_ == kMaxJsonDepth) return false;
+  too_deep_ = depth_ == kMaxJsonDepth;
+  if (too_deep_) return false;
   is_object_[depth_++] = object;
   ++at_;
   next_ = object ? Next::kKeyOrEnd : Next::kValueOrEnd;
@@ -184,10 +187,11 @@ void JsonScanner::SkipSpace() {
 
 }  // namespace
 
-bool IsJson(std::string_view text, uint64_t* error_offset) {
+bool IsJson(std::string_view text, uint64_t* error_offset, bool* too_deep) {
   JsonScanner scanner(text);
   if (scanner.Run()) return true;
   *error_offset = scanner.at();
+  if (too_deep != nullptr) *too_deep = scanner.too_deep();
   return false;
 }
 

@@ -55,7 +55,7 @@ Status CheckCodec(int32_t codec, int32_t level) {
   }
   if (level < kLowestLevel || level > kHighestLevel) {
     return Status(Code::kInvalidArgument, "compression level " + std::to_string(level) +
-                                              " is unknown; use 1 to 22, or 0 for the default");
+                                              " is unknown; use -7 to 22; 0 is the default, 3");
   }
   return Status();
 }

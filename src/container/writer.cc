@@ -35,7 +35,13 @@ enum class State { kOpen, kFinished, kFailed };
 
 Status CheckJson(const char* what, std::string_view text) {
   uint64_t offset = 0;
-  if (IsJson(text, &offset)) return Status();
+  bool too_deep = false;
+  if (IsJson(text, &offset, &too_deep)) return Status();
+  if (too_deep) {
+    return Status(Code::kInvalidArgument, std::string(what) +
+                                              " is nested deeper than the limit of 128 at byte " +
+                                              std::to_string(offset) + "; store it as a blob");
+  }
   return Status(Code::kInvalidArgument, std::string(what) +
                                             " is not one JSON value in UTF-8: wrong at byte " +
                                             std::to_string(offset));

@@ -59,7 +59,7 @@ class Writer {
 };
 
 // True if `text` is exactly one JSON value, UTF-8, at most 128 deep. Iterative. *error_offset where
-// not.
-bool IsJson(std::string_view text, uint64_t* error_offset);
+// not, and whether it is the depth that is at fault.
+bool IsJson(std::string_view text, uint64_t* error_offset, bool* too_deep = nullptr);
 
 }  // namespace treering::container

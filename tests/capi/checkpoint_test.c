@@ -202,6 +202,14 @@ static void writers_refuse_what_they_cannot_write(void** state) {
   options.codec = 77;
   assert_fails(treering_writer_create_memory(&writer, &options, err()), TREERING_INVALID_ARGUMENT,
                "77");
+  options.codec = TREERING_CODEC_ZSTD;
+  options.level = 23;
+  assert_fails(treering_writer_create_memory(&writer, &options, err()), TREERING_INVALID_ARGUMENT,
+               "23", "-7 to 22");
+  options.level = -7;
+  assert_ok(treering_writer_create_memory(&writer, &options, err()));
+  treering_writer_free(writer);
+  options.level = 0;
   options.codec = 0;
   options.metadata = "{";
   options.metadata_size = 1;
@@ -234,6 +242,7 @@ static void writers_refuse_what_they_cannot_write(void** state) {
 
 static void item_names_are_unique_and_json_is_json(void** state) {
   treering_writer* writer = NULL;
+  char nested[129];
   (void)state;
   assert_ok(treering_writer_create_memory(&writer, NULL, err()));
   assert_ok(treering_writer_add_bytes(writer, TREERING_ITEM_BLOB, "a", 1, "", 0, err()));
@@ -243,6 +252,12 @@ static void item_names_are_unique_and_json_is_json(void** state) {
   assert_ok(treering_writer_create_memory(&writer, NULL, err()));
   assert_fails(treering_writer_add_bytes(writer, TREERING_ITEM_JSON, "a", 1, "{,", 2, err()),
                TREERING_INVALID_ARGUMENT, "JSON");
+  treering_writer_free(writer);
+  memset(nested, '[', sizeof nested);
+  assert_ok(treering_writer_create_memory(&writer, NULL, err()));
+  assert_fails(
+      treering_writer_add_bytes(writer, TREERING_ITEM_JSON, "a", 1, nested, sizeof nested, err()),
+      TREERING_INVALID_ARGUMENT, "limit of 128", "byte 128", "blob");
   treering_writer_free(writer);
 }
 
