@@ -19,9 +19,9 @@
  * file or leaf, what was expected, what was found and what to do. `error` may be NULL.
  *
  * STRUCTS. Set `struct_size` to sizeof the struct and zero the rest: zero means the default. A
- * larger struct of a newer caller is accepted if the part unknown here is zero. Elements of arrays
- * carry no struct_size; those calls take `element_size`, the sizeof the element as the caller knows
- * it.
+ * larger struct of a newer caller is accepted if the part unknown here is zero; that, and a
+ * `reserved` field that is set, is UNSUPPORTED otherwise. Elements of arrays carry no struct_size;
+ * those calls take `element_size`, the sizeof the element as the caller knows it.
  *
  * TEXT is UTF-8 with a length in bytes; TREERING_NUL as length means "up to the NUL". Text that
  * the library gives is not NUL-terminated unless it says so.

@@ -76,11 +76,6 @@ container::Resolve CallbackResolve(treering_resolve resolve, void* user) {
 Status ImportOpenOptions(const treering_open_options* options, container::OpenOptions* out) {
   treering_open_options in;
   TR_RETURN_IF_ERROR(ImportStruct(options, "options", sizeof(in), &in));
-  if (in.max_depth > tree::kMostDepth) {
-    return InvalidArgument("options.max_depth is " + std::to_string(in.max_depth) +
-                           "; use at most " + std::to_string(tree::kMostDepth) + ", or 0 for " +
-                           std::to_string(tree::kMaxDepth));
-  }
   out->map = in.map != 0;
   out->max_index_bytes = in.max_index_bytes;
   out->max_depth = in.max_depth;

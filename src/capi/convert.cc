@@ -45,6 +45,10 @@ base::Status ImportKey(const treering_key& in, tree::Key* out) {
   if (in.kind < TREERING_KEY_NONE || in.kind > TREERING_KEY_BIGINT) {
     return InvalidArgument("key kind " + std::to_string(in.kind) + " is not one of 0 to 4");
   }
+  if (SetsReserved(in, 0)) {
+    return base::Status(base::Code::kUnsupported,
+                        "key.reserved is set, which this version does not know; leave it zero");
+  }
   out->kind = static_cast<tree::KeyKind>(in.kind);
   out->integer = 0;
   out->text = {};

@@ -18,6 +18,16 @@ inline bool AllZero(const uint8_t* p, uint64_t n) {
   return std::all_of(p, p + n, [](uint8_t b) { return b == 0; });
 }
 
+// True if the struct has a `reserved` member that is set: a later version may mean something by it.
+template <typename T>
+auto SetsReserved(const T& in, int) -> decltype(in.reserved != 0) {
+  return in.reserved != 0;
+}
+template <typename T>
+bool SetsReserved(const T&, int64_t) {
+  return false;
+}
+
 // Takes over an options struct: NULL is all defaults; a shorter one of an older caller is filled up
 // with zeros, a longer one of a newer caller must have zeros where we know nothing. `first_size` is
 // sizeof in version 0.1.
@@ -32,8 +42,9 @@ base::Status ImportStruct(const T* in, const char* name, uint64_t first_size, T*
                            " of the first version; set it to sizeof the struct");
   }
   std::memcpy(static_cast<void*>(out), in, std::min<uint64_t>(size, sizeof(T)));
-  if (size > sizeof(T) &&
-      !AllZero(reinterpret_cast<const uint8_t*>(in) + sizeof(T), size - sizeof(T))) {
+  const bool beyond = size > sizeof(T) &&
+                      !AllZero(reinterpret_cast<const uint8_t*>(in) + sizeof(T), size - sizeof(T));
+  if (beyond || SetsReserved(*out, 0)) {
     return base::Status(base::Code::kUnsupported,
                         std::string(name) + " sets a field that this version (" +
                             treering_version() +
@@ -76,13 +87,10 @@ class InputArray {
   // Copies element i; false if it sets a field that we do not know.
   bool Get(uint64_t i, T* out) const {
     const uint8_t* p = data_ + i * element_size_;
-    if (element_size_ >= sizeof(T)) {
-      std::memcpy(static_cast<void*>(out), p, sizeof(T));
-      return element_size_ == sizeof(T) || AllZero(p + sizeof(T), element_size_ - sizeof(T));
-    }
-    std::memset(static_cast<void*>(out), 0, sizeof(T));
-    std::memcpy(static_cast<void*>(out), p, element_size_);
-    return true;
+    if (element_size_ < sizeof(T)) std::memset(static_cast<void*>(out), 0, sizeof(T));
+    std::memcpy(static_cast<void*>(out), p, std::min<uint64_t>(element_size_, sizeof(T)));
+    if (SetsReserved(*out, 0)) return false;
+    return element_size_ <= sizeof(T) || AllZero(p + sizeof(T), element_size_ - sizeof(T));
   }
   static base::Status UnknownField(const char* name, uint64_t i) {
     return base::Status(base::Code::kUnsupported,

@@ -5,6 +5,7 @@
 // view is made over blocks that nobody has read yet, and the first question pays for what it
 // touches. Everything after that is const and may run on many threads; the only state that changes
 // is which blocks are verified and which other files are open, each behind its own mutex.
+#include <string>
 #include <utility>
 
 #include "container/frame.h"
@@ -23,6 +24,11 @@ Reader::Reader(std::unique_ptr<storage::ReadableFile> file, OpenOptions options)
 }
 
 Status Reader::Open() {
+  if (options_.max_depth > tree::kMostDepth) {
+    return Status(Code::kInvalidArgument, "max_depth is " + std::to_string(options_.max_depth) +
+                                              "; use at most " + std::to_string(tree::kMostDepth) +
+                                              ", or 0 for " + std::to_string(tree::kMaxDepth));
+  }
   if (options_.map && file_->size() != 0) {
     auto region = file_->Map();
     if (region.ok()) region_ = std::move(region.value());

@@ -53,6 +53,40 @@ static void a_longer_struct_is_taken_if_the_unknown_part_is_zero(void** state) {
   assert_null(writer);
 }
 
+static void reserved_fields_must_be_zero(void** state) {
+  treering_open_options options = {.struct_size = sizeof options, .reserved = 1};
+  treering_checkpoint* checkpoint = (treering_checkpoint*)&options;
+  treering_key key = {.kind = TREERING_KEY_INT, .reserved = 1};
+  treering_read read = {.reserved = 1};
+  uint8_t step = 9;
+  uint64_t id = 9;
+  treering_blob* blob = NULL;
+  sample s;
+  (void)state;
+  make_sample(&s);
+  blob = save_to_memory(s.tree, NULL);
+  assert_fails(
+      treering_checkpoint_open_memory(&checkpoint, treering_blob_data(blob),
+                                      treering_blob_size(blob), NULL, NULL, &options, err()),
+      TREERING_UNSUPPORTED, "options", "zero");
+  assert_null(checkpoint);
+  assert_fails(treering_tree_find_keys(&id, s.tree, &key, 1, err()), TREERING_UNSUPPORTED,
+               "key.reserved");
+  assert_int_equal(id, 0);
+  checkpoint = open_blob(blob);
+  read.node = find_node(checkpoint, "step");
+  read.dst = &step;
+  read.dst_size = 1;
+  assert_fails(treering_checkpoint_read(checkpoint, &read, sizeof read, 1, NULL, err()),
+               TREERING_UNSUPPORTED, "reads[0]");
+  assert_int_equal(step, 9);
+  read.reserved = 0;
+  assert_ok(treering_checkpoint_read(checkpoint, &read, sizeof read, 1, NULL, err()));
+  treering_checkpoint_free(checkpoint);
+  treering_blob_free(blob);
+  free_sample(&s);
+}
+
 static void a_depth_that_no_tree_has_is_refused(void** state) {
   treering_open_options options = {.struct_size = sizeof options, .max_depth = 65535};
   treering_checkpoint* checkpoint = (treering_checkpoint*)&options;
@@ -165,6 +199,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_shorter_struct_than_the_first_is_refused),
       cmocka_unit_test(a_longer_struct_is_taken_if_the_unknown_part_is_zero),
+      cmocka_unit_test(reserved_fields_must_be_zero),
       cmocka_unit_test(a_depth_that_no_tree_has_is_refused),
       cmocka_unit_test(longer_output_structs_get_a_zero_tail),
       cmocka_unit_test(longer_elements_are_stepped_over),
