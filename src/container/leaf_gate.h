@@ -15,7 +15,8 @@ class LeafGate {
   // True if `leaf` can be read: *value, which is what the tree says, then points to its bytes.
   // They stay until AllRead.
   virtual bool Ready(tree::NodeId leaf, tree::Value* value) = 0;
-  // Waits until it can be. Before, everything that was ready has been read.
+  // Waits until it can be. Before, everything that was ready has been read. A failure ends the
+  // writing, with this status as it is.
   virtual base::Status Await(tree::NodeId leaf) = 0;
   // What was ready so far has been read.
   virtual void AllRead() = 0;

@@ -77,6 +77,7 @@ Status TreeWriter::Write() {
   for (uint32_t position = 0; position < count; ++position) {
     Status status = WriteNode(position);
     if (!status.ok()) {
+      if (gate_failed_) return status;
       const tree::NodeId id = order_[position];
       const char* const what = tree::IsContainer(tree_.kind(id)) ? "node '" : "leaf '";
       return std::move(status).WithContext(what + tree_.Path(id) + "'");
@@ -165,7 +166,9 @@ Status TreeWriter::WriteGated(tree::Node node, format::NodeRecord* record,
   while (!gate_->Ready(leaf, &node.value)) {
     TR_RETURN_IF_ERROR(leaves_->Flush());
     gate_->AllRead();
-    TR_RETURN_IF_ERROR(gate_->Await(leaf));
+    Status status = gate_->Await(leaf);
+    gate_failed_ = !status.ok();
+    if (gate_failed_) return status;
   }
   TR_RETURN_IF_ERROR(leaves_->Write(node, index_->next_node(), record, identity));
   if (leaves_->idle()) gate_->AllRead();

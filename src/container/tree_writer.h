@@ -64,6 +64,7 @@ class TreeWriter {
   IndexBuilder* index_;
   LeafWriter* leaves_;
   LeafGate* gate_;
+  bool gate_failed_ = false;  // its status says what it is about
   Holders holders_;
   std::vector<Family> families_;  // containers with children, in order
   size_t family_ = 0;             // the one of the node that comes next

@@ -80,12 +80,14 @@ class Save {
   void SetResult(const SaveResult& result);
 
   // For the queue: the job has ended with `status`. OK is COMMITTED, kOutcomeUnknown UNKNOWN,
-  // kCancelled CANCELLED, anything else FAILED. Calls back. Once.
-  void Finish(base::Status status);
+  // kCancelled CANCELLED, anything else FAILED. Once; does not allocate.
+  void End(base::Status status);
+  // Then, without any lock.
+  void CallBack();
 
  private:
   const int64_t step_;
-  Finished finished_;  // used by Finish alone
+  Finished finished_;  // used by CallBack alone
   std::atomic<bool> cancelled_{false};
   std::atomic<uint64_t> done_{0};
   std::atomic<uint64_t> total_{0};

@@ -27,12 +27,10 @@ struct StagingOptions {
 // and those of fill callbacks are copied. Aliases stay aliases: their leaf is copied once. The
 // file is the same, byte for byte, as one written from the trees at the time of the call.
 //
-//   caller                                   job, on the queue's thread
-//   staging = Create(trees, options)
-//   save = queue.Submit(job)                 writer->AddTree(name, staging->tree(i),
-//   staging->gate(i)) staging->Copy(); save->SnapshotTaken()   staging->Finish(), in the destructor
-//   of what the job
-//                                            holds, since a job may be destroyed without running
+// The caller creates the staging, submits the job, copies, and says SnapshotTaken. The job calls
+// writer->AddTree(name, staging->tree(i), staging->gate(i)) for each tree, in order. Finish belongs
+// into the destructor of something that the job holds, since a job may be destroyed without having
+// run. A caller that does not come to Copy calls GiveUp.
 class Staging {
  public:
   // Copies the nodes, not yet the leaves. kInvalidArgument if a tree is empty, or a leaf abstract
@@ -53,8 +51,11 @@ class Staging {
   // fill callback; the leaf is named) is given to the writer too, so the save ends with the same
   // status: tell it once. Lent leaves are let go of before it returns.
   base::Status Copy();
-  // The writer has ended, well or not. Copy returns, copies are freed. Idempotent.
+  // The writer has ended, well or not: Copy returns, copies are freed. Idempotent.
   void Finish();
+  // There will be no more copies: a writer that waits for one ends with kCancelled. After Copy it
+  // does nothing.
+  void GiveUp();
 
   // Bytes that Copy will copy, and the most that were held at a time.
   uint64_t copy_bytes() const;
