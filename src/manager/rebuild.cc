@@ -20,7 +20,7 @@ using base::Code;
 using base::Result;
 using base::Status;
 
-struct Candidate {
+struct Lost {
   Store::Orphan orphan;
   format::ManifestRecord record;
 };
@@ -92,9 +92,9 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
   TR_RETURN_IF_ERROR(store_->Usable());
   TR_RETURN_IF_ERROR(queue_.Wait(-1));
   TR_ASSIGN_OR_RETURN(const std::vector<Store::Orphan> orphans, store_->Orphans());
-  std::map<int64_t, std::vector<Candidate>> by_step;
+  std::map<int64_t, std::vector<Lost>> by_step;
   for (const Store::Orphan& orphan : orphans) {
-    Candidate candidate{orphan, {}};
+    Lost candidate{orphan, {}};
     auto file = store_->OpenOrphan(orphan);
     Status whole = std::move(file.status());
     if (whole.ok()) {
@@ -115,7 +115,7 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
       const Status why(Code::kAlreadyExists,
                        known ? "the step has a record already"
                              : "several whole containers claim this step; move away all but one");
-      for (const Candidate& candidate : candidates) {
+      for (const Lost& candidate : candidates) {
         report->Add(NotTaken(candidate.orphan.folder, why));
       }
       continue;

@@ -87,7 +87,7 @@ void Manager::Retain(Saved* out) {
   if (!out->retention.ok()) return;
   out->retention = store_->Remove(dropped);  // superseded records too
   const auto now = store_->catalog();
-  for (const int64_t step : dropped) out->dropped += now->Find(step) == nullptr ? 1 : 0;
+  for (const int64_t step : dropped) out->dropped += now->Find(step) == nullptr ? 1u : 0u;
 }
 
 Result<std::vector<PruneDecision>> Manager::Prune(const std::vector<PreservePolicy>* policies,
