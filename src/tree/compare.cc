@@ -44,9 +44,12 @@ const void* Bytes(const Record& r, std::vector<uint8_t>* buffer) {
 bool SameValue(const Record& a, const Record& b) {
   if (!HasBytes(a) || !HasBytes(b)) return true;
   if (a.size != b.size) return false;
+  if (a.size == 0) return true;
   std::vector<uint8_t> buffers[2];
-  return a.size == 0 || std::memcmp(Bytes(a, &buffers[0]), Bytes(b, &buffers[1]),
-                                    static_cast<size_t>(a.size)) == 0;
+  const auto* x = static_cast<const uint8_t*>(Bytes(a, &buffers[0]));
+  const auto* y = static_cast<const uint8_t*>(Bytes(b, &buffers[1]));
+  const auto last = static_cast<size_t>(a.size) - 1;  // of lent memory, with bits of no element
+  return std::memcmp(x, y, last) == 0 && ((x[last] ^ y[last]) & LastByteMask(a)) == 0;
 }
 
 // "variable type 'Param'": the first attribute that one has and the other has not, or has

@@ -20,7 +20,7 @@ constexpr uint64_t kOwnBuffer = 4096;
 
 // Its type tells the tree's memory from lent memory.
 struct FreeTreeMemory {
-  void operator()(void* p) const { ::operator delete(p, std::align_val_t{64}); }
+  void operator()(void* p) const { ::operator delete (p, std::align_val_t{64}); }
 };
 
 // Uninitialised, at a multiple of 64.
@@ -109,8 +109,14 @@ bool IsCopied(const Record& r) {
 
 }  // namespace
 
-bool IsTreeMemory(const Owner& owner) {
-  return std::get_deleter<FreeTreeMemory>(owner) != nullptr;
+bool IsTreeMemory(const Owner& owner) { return std::get_deleter<FreeTreeMemory>(owner) != nullptr; }
+
+uint8_t LastByteMask(const Record& r) {
+  if (!IsArrayLike(r.kind) || !IsSubByte(r.dtype)) return 0xff;
+  uint64_t elements = 0;
+  if (!ElementCount(r.shape, r.rank, &elements)) return 0xff;
+  const uint64_t used = elements % 8 * r.dtype.bits % 8;
+  return static_cast<uint8_t>(used == 0 ? 0xff : (1u << used) - 1);
 }
 
 void CopyValue(const Record& r, void* dst) {
@@ -118,6 +124,8 @@ void CopyValue(const Record& r, void* dst) {
   const bool whole = r.form == ValueForm::kData;
   if (whole && !r.one_per_byte && (r.extra == nullptr || r.extra->strides == nullptr)) {
     std::memcpy(dst, r.data, static_cast<size_t>(r.size));
+    uint8_t* last = static_cast<uint8_t*>(dst) + (r.size - 1);
+    *last = static_cast<uint8_t>(*last & LastByteMask(r));
     return;
   }
   std::memset(dst, 0, static_cast<size_t>(r.size));

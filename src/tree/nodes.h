@@ -172,7 +172,10 @@ class ValueReader {
 
 // Copies the data of records [first, last) that are lent by nobody into memory of the tree.
 void CopyLeafData(Tree::Impl* impl, uint32_t first, uint32_t last);
+// Bits of no element in the last byte become zero.
 void CopyValue(const Record& record, void* dst);
+// The bits of the last byte of a packed value that elements have.
+uint8_t LastByteMask(const Record& record);
 // True if the memory was made by CopyLeafData: then nobody ever changes it.
 bool IsTreeMemory(const Owner& owner);
 

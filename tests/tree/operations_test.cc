@@ -270,6 +270,27 @@ void ComparisonTellsEveryKindOfDifference(void**) {
   assert_true(Compare(a, b, {false, false, false}).differences() == 4);
 }
 
+// Three 4-bit elements lie in 12 bits.
+void BitsOfNoElementHaveNoMeaning(void**) {
+  const std::vector<uint64_t> shape = {3};
+  const uint8_t clean[] = {0x21, 0x03}, soiled[] = {0x21, 0xf3}, other[] = {0x21, 0x04};
+  const auto lent = [&](const uint8_t* data) {
+    Tree tree;
+    const Node node = Array({}, {0, 4}, shape, data);
+    if (!tree.Append(kNoNode, &node, 1, Owner(data, [](const void*) {})).ok()) return Tree();
+    return tree;
+  };
+  const Tree copied = Built({Array({}, {0, 4}, shape, soiled)});
+  uint8_t raw[2] = {};
+  lent(soiled).CopyRaw(0, raw);
+  const auto* own = static_cast<const uint8_t*>(copied.Get(0).value.data);
+  assert_true(Compare(lent(clean), lent(soiled), kStrict).empty());
+  assert_true(Compare(lent(soiled), copied, kStrict).empty());
+  assert_true(Compare(lent(clean), lent(other), kStrict).differences() == 1);
+  assert_memory_equal(raw, clean, 2);
+  assert_memory_equal(own, clean, 2);
+}
+
 void AMillionLeavesAreSplitMergedAndCompared(void**) {
   std::vector<std::string> names(1000000);
   std::vector<Node> nodes = {Container(Kind::kDict, {}, names.size())};
@@ -303,6 +324,7 @@ int main() {
       cmocka_unit_test(UpdateSetsAddsAndChangesNothingOnFailure),
       cmocka_unit_test(RandomTreesEqualThemselvesAfterCopyUpdateAndMerge),
       cmocka_unit_test(ComparisonTellsEveryKindOfDifference),
+      cmocka_unit_test(BitsOfNoElementHaveNoMeaning),
       cmocka_unit_test(AMillionLeavesAreSplitMergedAndCompared),
   };
   return cmocka_run_group_tests_name("operations", tests, nullptr, nullptr);
