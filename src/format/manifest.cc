@@ -4,7 +4,8 @@
 // A record is small and read whole, so it is a plain sequence: fixed part, then lists with their
 // counts in front, then texts. Every count is checked against the bytes that are left before
 // anything is made of it. Names are those of FORMAT.md's file table, so nothing in a record can
-// lead out of the directory. Steps, numbers and references between records are the catalog's.
+// lead out of the directory. What a later minor version puts behind the last text is ignored.
+// Steps, numbers and references between records are the catalog's.
 #include "format/manifest.h"
 
 #include <cstring>
@@ -13,6 +14,7 @@
 
 #include "format/refuse.h"
 #include "format/sealed_record.h"
+#include "tree/text.h"
 
 namespace treering::format {
 namespace {
@@ -25,7 +27,8 @@ using base::Status;
 
 constexpr std::array<uint8_t, 8> kManifestMagic = {0x89, 'T', 'R', 'M', 0x0d, 0x0a, 0x1a, 0x0a};
 // The least bytes of an entry, by which a count is checked against what is left.
-constexpr uint64_t kLeastFile = 48, kLeastItem = 8, kLeastMetric = 16;
+constexpr uint64_t kLeastFile = 49, kLeastItem = 9, kLeastMetric = 17;
+constexpr uint64_t kMostBytes = INT64_MAX;  // of a file
 
 void PutUuid(const Uuid& uuid, ByteWriter* out) { out->Bytes(ByteSpan(uuid.data(), uuid.size())); }
 
@@ -78,17 +81,21 @@ Status TakeFile(ByteReader* in, bool own, ManifestFile* file) {
   const uint16_t folder_size = in->U16();
   const uint16_t name_size = in->U16();
   file->algorithm = in->U8();
-  if (!in->Zeros(3)) return RefuseReserved("file of the record");
+  const bool zeros = in->Zeros(3);
   file->size = in->U64();
   const ByteSpan digest = in->Bytes(file->digest.size());
   if (in->ok()) std::memcpy(file->digest.data(), digest.data, file->digest.size());
   file->folder = std::string(in->Bytes(folder_size).text());
   file->name = std::string(in->Bytes(name_size).text());
+  if (!zeros) return RefuseReserved("file");
   TR_EXPECT(in->ok(), "record.files", in->left(), "a whole entry");
   TR_EXPECT(IsFileName(file->name), "file.name_size", name_size, "a name of the file table's form");
   TR_EXPECT(own ? folder_size == 0 : folder_size == 0 || IsFileName(file->folder),
             "file.folder_size", folder_size, own ? "0" : "a name of the file table's form");
+  TR_EXPECT(file->size >= 1 && file->size <= kMostBytes, "file.size", file->size, "1 to 2^63 - 1");
   TR_EXPECT(file->algorithm != 0, "file.algorithm", file->algorithm, "1 or more");
+  ByteReader unused(ByteSpan(file->digest.data() + 16, 16));
+  if (file->algorithm == kDigestXxh3 && !unused.Zeros(16)) return RefuseReserved("file.digest");
   return {};
 }
 
@@ -98,6 +105,7 @@ Status TakeItem(ByteReader* in, ManifestItem* item) {
   item->name = std::string(in->Bytes(size).text());
   TR_EXPECT(in->ok(), "record.items", in->left(), "a whole entry");
   TR_EXPECT(size >= 1 && size <= kMaxItemName, "item.name_size", size, "1 to 255");
+  TR_EXPECT(tree::IsWtf8(item->name), "item.name", size, "as many bytes of UTF-8");
   return {};
 }
 
@@ -108,6 +116,7 @@ Status TakeMetric(ByteReader* in, Metric* metric) {
   metric->name = std::string(in->Bytes(size).text());
   TR_EXPECT(in->ok(), "record.metrics", in->left(), "a whole entry");
   TR_EXPECT(size >= 1 && size <= kMaxMetricName, "metric.name_size", size, "1 to 255");
+  TR_EXPECT(tree::IsWtf8(metric->name), "metric.name", size, "as many bytes of UTF-8");
   return {};
 }
 
@@ -138,38 +147,55 @@ Status TakeCounts(ByteReader* in, uint32_t kind, Counts* counts) {
   return {};
 }
 
+// Reads as many entries as *list has room for; no two may have the same name.
+template <typename Entry, typename Take>
+Status TakeNamed(const char* field, std::vector<Entry>* list, Take take) {
+  std::set<std::string_view> names;
+  for (Entry& entry : *list) {
+    TR_RETURN_IF_ERROR(take(&entry));
+    TR_EXPECT(names.insert(entry.name).second, field, names.size() + 1, "names that differ");
+  }
+  return {};
+}
+
 Status TakeLists(ByteReader* in, ManifestRecord* record) {
   Counts counts;
   TR_RETURN_IF_ERROR(TakeCounts(in, record->kind, &counts));
   record->files.resize(counts.files);
-  for (ManifestFile& file : record->files) TR_RETURN_IF_ERROR(TakeFile(in, true, &file));
+  TR_RETURN_IF_ERROR(TakeNamed("record.files", &record->files,
+                               [in](ManifestFile* file) { return TakeFile(in, true, file); }));
   record->other_files.resize(counts.other_files);
   for (ManifestFile& file : record->other_files) TR_RETURN_IF_ERROR(TakeFile(in, false, &file));
   record->items.resize(counts.items);
-  for (ManifestItem& item : record->items) TR_RETURN_IF_ERROR(TakeItem(in, &item));
+  TR_RETURN_IF_ERROR(TakeNamed("record.items", &record->items,
+                               [in](ManifestItem* item) { return TakeItem(in, item); }));
   record->metrics.resize(counts.metrics);
-  std::set<std::string_view> names;
-  for (Metric& metric : record->metrics) {
-    TR_RETURN_IF_ERROR(TakeMetric(in, &metric));
-    TR_EXPECT(names.insert(metric.name).second, "metric.name_size", metric.name.size(),
-              "names that differ");
-  }
+  TR_RETURN_IF_ERROR(TakeNamed("record.metrics", &record->metrics,
+                               [in](Metric* metric) { return TakeMetric(in, metric); }));
   record->metrics_document = std::string(in->Bytes(counts.document).text());
   record->metadata = std::string(in->Bytes(counts.metadata).text());
-  TR_EXPECT(in->done(), "record.size", in->left(), "exactly its fields");
+  TR_EXPECT(in->ok(), "record.metadata_size", counts.metadata, "texts inside the record");
   return {};
 }
 
 Status CheckFixed(const ManifestRecord& record) {
-  TR_EXPECT(record.kind == kVersionRecord || record.kind == kRemovedRecord, "record.kind",
-            record.kind, "1 or 2");
+  if (record.kind > kRemovedRecord) {
+    return Status(base::Code::kUnsupportedKind, "the record is of kind " +
+                                                    std::to_string(record.kind) +
+                                                    ", which is not known; use a newer treering");
+  }
+  TR_EXPECT(record.kind != 0, "record.kind", record.kind, "1 or 2");
   TR_EXPECT(record.number != 0, "record.number", record.number, "1 or more");
   TR_EXPECT(record.step >= 0, "record.step", static_cast<uint64_t>(record.step), "0 to 2^63 - 1");
   TR_EXPECT((record.flags & ~kRebuilt) == 0, "record.flags", record.flags, "0 or 1");
   TR_EXPECT(record.previous < record.number, "record.previous", record.previous,
             "a number below its own");
-  TR_EXPECT(record.kind != kRemovedRecord || record.attempt == Uuid{}, "record.attempt",
-            record.attempt[0], "zeros in a removed record");
+  TR_EXPECT(record.previous != 0 || (record.previous_digest.low | record.previous_digest.high) == 0,
+            "record.previous_digest", record.previous_digest.low, "0 where there is no previous");
+  if (record.kind == kRemovedRecord) {
+    TR_EXPECT(record.attempt == Uuid{}, "record.attempt", record.attempt[0], "zeros if removed");
+    TR_EXPECT(record.flags == 0, "record.flags", record.flags, "0 in a removed record");
+  }
   return {};
 }
 
@@ -178,7 +204,7 @@ Status CheckFixed(const ManifestRecord& record) {
 std::vector<uint8_t> EncodeManifest(ManifestRecord* record) {
   std::vector<uint8_t> bytes;
   BeginRecord({kManifestMagic, "record", record->features_compat, record->features_ro_compat,
-               record->features_incompat},
+               record->features_incompat, 0},
               &bytes);
   ByteWriter out(&bytes);
   out.U32(record->kind);
@@ -199,7 +225,7 @@ std::vector<uint8_t> EncodeManifest(ManifestRecord* record) {
 }
 
 Result<ManifestRecord> DecodeManifest(ByteSpan bytes) {
-  Seal seal{kManifestMagic, "record", 0, 0, 0};
+  Seal seal{kManifestMagic, "record", 0, 0, 0, 0};
   ByteSpan body;
   ManifestRecord record;
   TR_RETURN_IF_ERROR(OpenRecord(bytes, &seal, &body, &record.digest));
@@ -208,7 +234,7 @@ Result<ManifestRecord> DecodeManifest(ByteSpan bytes) {
   record.features_incompat = seal.features_incompat;
   ByteReader in(body);
   record.kind = in.U32();
-  if (!in.Zeros(4)) return RefuseReserved("record");
+  const bool zeros = in.Zeros(4);
   record.number = in.U64();
   record.step = static_cast<int64_t>(in.U64());
   TakeUuid(&in, &record.store);
@@ -219,8 +245,10 @@ Result<ManifestRecord> DecodeManifest(ByteSpan bytes) {
   record.previous = in.U64();
   record.previous_digest.low = in.U64();
   record.previous_digest.high = in.U64();
+  if (!zeros) return RefuseReserved("record");
   TR_RETURN_IF_ERROR(CheckFixed(record));
   TR_RETURN_IF_ERROR(TakeLists(&in, &record));
+  TR_EXPECT(seal.minor > 0 || in.left() == 0, "record.size", bytes.size, bytes.size - in.left());
   return record;
 }
 

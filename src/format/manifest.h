@@ -20,7 +20,7 @@ inline constexpr uint64_t kMaxManifest = uint64_t{64} << 20;
 inline constexpr uint64_t kMaxMetricName = 255;
 
 struct Metric {
-  std::string name;  // 1 to 255 bytes, unique in a record
+  std::string name;  // 1 to 255 bytes of UTF-8, unique in a record
   double value = 0;
 };
 
@@ -54,7 +54,7 @@ struct ManifestRecord {
   uint64_t features_compat = 0;
   uint64_t features_ro_compat = 0;
   uint64_t features_incompat = 0;
-  std::vector<ManifestFile> files;        // of the attempt's own folder; at least one in a version
+  std::vector<ManifestFile> files;        // of the attempt's own folder; one or more in a version
   std::vector<ManifestFile> other_files;  // the container's file table
   std::vector<ManifestItem> items;
   std::vector<Metric> metrics;
@@ -63,10 +63,12 @@ struct ManifestRecord {
   codec::Hash128 digest{};       // at the record's end; set by Encode and Decode
 };
 
+// Whoever calls it sees to it that names, sizes and numbers are as above.
 std::vector<uint8_t> EncodeManifest(ManifestRecord* record);
 // Checks, in this order: size and magic (kCorruptTruncated, kNotTreering), hash
 // (kCorruptChecksum), major (kUnsupportedVersion), incompatible features (kUnsupportedFeature),
-// then every field (kCorruptStructure). Total: what is accepted encodes to the same bytes.
+// the kind (kUnsupportedKind), then every field (kCorruptStructure). Total: what is accepted
+// encodes to the same bytes, unless its minor version is higher.
 base::Result<ManifestRecord> DecodeManifest(base::ByteSpan bytes);
 
 }  // namespace treering::format

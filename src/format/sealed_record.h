@@ -24,14 +24,17 @@ struct Seal {
   uint64_t features_compat = 0;
   uint64_t features_ro_compat = 0;
   uint64_t features_incompat = 0;
+  uint16_t minor = 0;  // a higher one may have put more behind the fields that are known
 };
 
 // Writes the head; the body follows in *out.
 void BeginRecord(const Seal& seal, std::vector<uint8_t>* out);
 // Fills in the size and appends the hash, which it returns.
 codec::Hash128 EndRecord(std::vector<uint8_t>* out);
-// Verifies a whole record; on success `seal` has the features and *body what lies between head and
-// hash.
+// Verifies a whole record; on success `seal` has features and minor version, and *body what lies
+// between head and hash. kCorruptTruncated: the file is shorter than it says, or than any record.
+// kCorruptChecksum: the hash is wrong, or would be right with the right magic. kNotTreering: it is
+// something else. Then kUnsupportedVersion, kUnsupportedFeature, kCorruptStructure.
 base::Status OpenRecord(base::ByteSpan bytes, Seal* seal, base::ByteSpan* body,
                         codec::Hash128* digest);
 

@@ -2,9 +2,11 @@
 // STORE as bytes: written once, when a directory becomes a store.
 //
 // The identity in it is what the names of attempts are hashed with, so that a folder copied in from
-// another store is not taken for one of this one. What a newer version adds comes with a feature
-// bit.
+// another store is not taken for one of this one. What a later minor version puts behind the last
+// field is ignored.
 #include "format/store_record.h"
+
+#include <cstring>
 
 #include "format/refuse.h"
 #include "format/sealed_record.h"
@@ -19,7 +21,7 @@ constexpr std::array<uint8_t, 8> kStoreMagic = {0x89, 'T', 'R', 'S', 0x0d, 0x0a,
 std::vector<uint8_t> EncodeStore(const StoreRecord& record) {
   std::vector<uint8_t> out;
   BeginRecord({kStoreMagic, "store", record.features_compat, record.features_ro_compat,
-               record.features_incompat},
+               record.features_incompat, 0},
               &out);
   base::ByteWriter writer(&out);
   writer.Bytes(base::ByteSpan(record.uuid.data(), record.uuid.size()));
@@ -31,7 +33,7 @@ std::vector<uint8_t> EncodeStore(const StoreRecord& record) {
 }
 
 base::Result<StoreRecord> DecodeStore(base::ByteSpan bytes) {
-  Seal seal{kStoreMagic, "file STORE", 0, 0, 0};
+  Seal seal{kStoreMagic, "store", 0, 0, 0, 0};
   base::ByteSpan body;
   codec::Hash128 digest;
   TR_RETURN_IF_ERROR(OpenRecord(bytes, &seal, &body, &digest));
@@ -44,7 +46,9 @@ base::Result<StoreRecord> DecodeStore(base::ByteSpan bytes) {
   if (in.ok()) std::memcpy(record.uuid.data(), uuid.data, record.uuid.size());
   record.created = static_cast<int64_t>(in.U64());
   const uint64_t size = in.U64();
-  TR_EXPECT(in.ok() && size == in.left(), "store.metadata_size", size, in.left());
+  const uint64_t left = in.left();
+  TR_EXPECT(in.ok() && (size == left || (seal.minor > 0 && size < left)), "store.metadata_size",
+            size, left);
   record.metadata = std::string(in.Bytes(size).text());
   return record;
 }

@@ -7,6 +7,7 @@
 // exact bits stand beside its decimal form, in which infinities and NaN have no place.
 #include "format/version_note.h"
 
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -29,6 +30,13 @@ std::string Hex(uint64_t bits) {
   char text[17];
   snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(bits));
   return text;
+}
+
+// The shortest that reads back as the same value, whatever the locale.
+std::string Decimal(double value) {
+  char text[32];
+  if (!std::isfinite(value)) return "null";
+  return std::string(text, std::to_chars(text, text + sizeof(text), value).ptr);
 }
 
 // Takes the note apart from the front; after the first surprise nothing is taken any more.
@@ -147,11 +155,8 @@ std::string EncodeVersionNote(const VersionNote& note) {
     const Metric& metric = note.metrics[i];
     uint64_t bits = 0;
     std::memcpy(&bits, &metric.value, sizeof(bits));
-    char decimal[32] = "null";
-    if (std::isfinite(metric.value)) snprintf(decimal, sizeof(decimal), "%.17g", metric.value);
-    for (char& c : decimal) c = c == ',' ? '.' : c;  // some locales write a comma
-    text +=
-        (i == 0 ? "[" : ",[") + JsonQuoted(metric.name) + ",\"" + Hex(bits) + "\"," + decimal + "]";
+    text += (i == 0 ? "[" : ",[") + JsonQuoted(metric.name) + ",\"" + Hex(bits) + "\"," +
+            Decimal(metric.value) + "]";
   }
   text += kDocumentSize;
   text += std::to_string(note.metrics_document.size());
