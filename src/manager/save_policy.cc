@@ -28,7 +28,7 @@ bool IsListed(const std::vector<int64_t>& steps, int64_t step) {
 
 // Whether the last version is at least `interval` old, as far as is known.
 bool LongAgo(const std::vector<Candidate>& versions, int64_t interval, int64_t now) {
-  if (versions.empty() || interval == 0) return true;
+  if (versions.empty()) return true;
   const int64_t last = versions.back().time;
   if (last == format::kNoTime || now == format::kNoTime || last > now) return true;
   return static_cast<uint64_t>(now) - static_cast<uint64_t>(last) >=

@@ -107,6 +107,7 @@ void ATimeThatIsUnknownOrInTheFutureDoesNotStopContinuousSaves(void**) {
   assert_true(SavesContinuously(100, INT64_MAX, kIdle));
   assert_true(SavesContinuously(100, kNow - 1, {kNoTime, false, false}));
   assert_true(SavesContinuously(INT64_MAX, INT64_MIN + 1, kIdle));
+  assert_true(SavesContinuously(100, INT64_MAX, {INT64_MIN + 1, false, false}));
 }
 
 void ACallbackSeesTheStepAndEveryVersion(void**) {
