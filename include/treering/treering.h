@@ -428,13 +428,17 @@ treering_status treering_tree_split(treering_tree** out, const treering_tree* tr
                                     uint32_t exhaustive, treering_error* error);
 
 /* The union of the trees' leaves by typed path (an index and an int key of the same number are the
- * same place); later trees win. MISMATCH_STRUCTURE where one has a leaf and another a container.
- * @since 0.1 */
+ * same place); later trees win. Leaves that share a value in a tree share it in the result as far as
+ * they come from that tree: where one of them is replaced by a later tree, the others keep the old
+ * value. MISMATCH_STRUCTURE where one has a leaf and another a container. @since 0.1 */
 treering_status treering_tree_merge(treering_tree** out, const treering_tree* const* trees,
                                     uint64_t count, treering_error* error);
 
 /* Sets in `tree` every leaf that `with` has at the same path; new keys are added to dicts, and are
- * MISMATCH_STRUCTURE elsewhere. Nothing is changed on failure. @since 0.1 */
+ * MISMATCH_STRUCTURE elsewhere. As with treering_tree_set, aliases of a leaf that is set follow it,
+ * and an alias that is set has a value of its own from then on. Leaves that share a value in `with`
+ * share it in `tree` too, except one that `tree` has aliases of, which gets the value for itself and
+ * them. Nothing is changed on failure. @since 0.1 */
 treering_status treering_tree_update(treering_tree* tree, const treering_tree* with,
                                      treering_error* error);
 

@@ -215,6 +215,34 @@ void UpdateSetsAddsAndChangesNothingOnFailure(void**) {
   assert_true(alias.alias_of == tree.Find("new/0").value());
 }
 
+// The byte of the leaf at `path`; behind it '*' if it is an alias.
+std::string ValueAt(const Tree& tree, const char* path) {
+  const Node node = tree.Get(tree.Find(path).value());
+  return std::string(1, *static_cast<const char*>(node.value.data)) +
+         (node.alias_of == kNoNode ? "" : "*");
+}
+
+// x, its alias y, and z.
+Tree Shared(const char* x, const char* z) {
+  return Built({Container(Kind::kDict, {}, 3), Int(Key::String("x"), x), Alias(Key::String("y"), 1),
+                Int(Key::String("z"), z)});
+}
+
+void UpdatingALeafTakesItsAliasesAlongAndAnAliasAlone(void**) {
+  Tree leaf = Shared("1", "2"), alias = Shared("1", "2"), shares = Shared("1", "2");
+  const Tree x = Built({Container(Kind::kDict, {}, 1), Int(Key::String("x"), "3")});
+  const Tree y = Built({Container(Kind::kDict, {}, 1), Int(Key::String("y"), "4")});
+  const Tree z = Built(
+      {Container(Kind::kDict, {}, 2), Int(Key::String("z"), "5"), Alias(Key::String("x"), 1)});
+  assert_true(Update(&leaf, x).ok() && Update(&alias, y).ok() && Update(&shares, z).ok());
+  const std::string took = ValueAt(leaf, "x") + ValueAt(leaf, "y");
+  const std::string alone = ValueAt(alias, "x") + ValueAt(alias, "y");
+  const std::string own = ValueAt(shares, "x") + ValueAt(shares, "y") + ValueAt(shares, "z");
+  assert_string_equal(took.c_str(), "33*");
+  assert_string_equal(alone.c_str(), "14");
+  assert_string_equal(own.c_str(), "55*5");
+}
+
 void RandomTreesEqualThemselvesAfterCopyUpdateAndMerge(void**) {
   bool right = true;
   for (uint64_t seed = 100; seed < 140; ++seed) {
@@ -322,6 +350,7 @@ int main() {
       cmocka_unit_test(SplitTreesKeepOnlyTheOwnersTheyUse),
       cmocka_unit_test(LaterTreesWinAMergeAndKindsMustAgree),
       cmocka_unit_test(UpdateSetsAddsAndChangesNothingOnFailure),
+      cmocka_unit_test(UpdatingALeafTakesItsAliasesAlongAndAnAliasAlone),
       cmocka_unit_test(RandomTreesEqualThemselvesAfterCopyUpdateAndMerge),
       cmocka_unit_test(ComparisonTellsEveryKindOfDifference),
       cmocka_unit_test(BitsOfNoElementHaveNoMeaning),
