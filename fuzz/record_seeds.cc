@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes the seeds of the record targets into the corpus folder given: a few valid records each.
 
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "format/manifest.h"
+#include "format/names.h"
 #include "format/records.h"
+#include "format/store_record.h"
+#include "format/version_note.h"
 
 using namespace treering;  // NOLINT(google-build-using-namespace)
 
@@ -133,6 +138,52 @@ void WriteAttributes() {
   Write("record_attributes", "three", set);
 }
 
+format::ManifestRecord AVersion() {
+  format::ManifestRecord record;
+  record.number = 3;
+  record.step = 1200;
+  record.attempt[0] = 7;
+  record.previous = 2;
+  format::ManifestFile file;
+  file.name = "default.ring";
+  file.size = 744;
+  record.files.push_back(file);
+  return record;
+}
+
+void WriteStore() {
+  format::ManifestRecord record = AVersion();
+  Write("record_manifest", "least", format::EncodeManifest(&record));
+  record.flags = format::kRebuilt;
+  record.other_files.push_back(record.files[0]);
+  record.other_files[0].folder = "00000007-a";
+  record.items = {{format::kTreeItem, "state"}, {format::kJsonItem, "config"}};
+  record.metrics = {{"loss", 0.5}, {"accuracy", 1}};
+  record.metrics_document = "{}";
+  record.metadata = "[1]";
+  Write("record_manifest", "full", format::EncodeManifest(&record));
+  format::ManifestRecord removed;
+  removed.kind = format::kRemovedRecord;
+  removed.number = 4;
+  Write("record_manifest", "removed", format::EncodeManifest(&removed));
+  format::StoreRecord store;
+  Write("record_store", "least", format::EncodeStore(store));
+  store.metadata = "{\"run\":1}";
+  Write("record_store", "metadata", format::EncodeStore(store));
+}
+
+void WriteNotes() {
+  const auto write = [](const std::string& name, const std::string& text) {
+    Write("version_note", name, Bytes(text.begin(), text.end()));
+  };
+  write("least", format::EncodeVersionNote({}));
+  write("full", format::EncodeVersionNote(
+                    {1200, {{"loss", 0.5}, {"a\"\n", HUGE_VAL}}, "{\"a\":[1]}", "\"text\""}));
+  write("record_name", format::RecordName(42));
+  write("attempt_name", format::AttemptName({}, 1200, {}));
+  write("part_name", "part-00001.ring");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -142,5 +193,7 @@ int main(int argc, char** argv) {
   WriteNodes();
   WriteFlatRecords();
   WriteAttributes();
+  WriteStore();
+  WriteNotes();
   return 0;
 }
