@@ -152,12 +152,27 @@ def test_a_placeholder_leaves_its_leaf_out(path):
     assert back["a"] is ... and back["b"] == [..., {"c": "text"}]
 
 
+def test_a_mismatch_is_one_line_and_its_report_tells_all(path):
+    wrong = {"a": np.zeros((3, 2), np.float32), "b": [0, {"d": "", "e": ""}], "big": np.zeros(5000)}
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        treering.load(path, target=wrong)
+    error = caught.value
+    assert "\n" not in str(error) and error.args == (str(error),)
+    for part in ("2 missing", "b/1/d", "1 unexpected", "b/1/c", "float32[3,2]", "float32[2,3]"):
+        assert part in str(error)
+    assert "b/1/e" not in str(error)
+    for part in (str(error), "b/1/d", "b/1/e", "b/1/c", "a"):
+        assert part in error.report
+    assert len(error.report.splitlines()) > 4
+    assert pickle.loads(pickle.dumps(error)).report == error.report
+
+
 def test_the_advice_of_a_mismatch_names_no_options_of_the_c_abi(path):
     for target in ({"a": 1}, {**TREE, "b": (1, {"c": "text"})}, {**TREE, "a": np.zeros((2, 3))}, {**TREE, "x": 1}):
         with pytest.raises(treering.StructureMismatchError) as caught:
             treering.load(path, target=target)
         for word in ("ignore_kinds", "allow_", "cast", "renames"):
-            assert word not in str(caught.value)
+            assert word not in str(caught.value) and word not in caught.value.report
 
 
 def interrupted_save(path, at):

@@ -86,10 +86,12 @@ class LimitError(TreeringError, ValueError):
 
 
 class StructureMismatchError(TreeringError, ValueError):
-    """The checkpoint does not fit the target. `missing` and `unexpected` list paths, `different`
-    (path, expected, found)."""
+    """The checkpoint does not fit the target. The message says how many leaves differ and names the
+    first; `report` is several lines with more of them, `missing` and `unexpected` list all paths,
+    `different` (path, expected, found)."""
 
     missing = unexpected = different = ()
+    report = ""
 
 
 class DtypeMismatchError(StructureMismatchError, TypeError):

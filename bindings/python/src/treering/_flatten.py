@@ -276,7 +276,7 @@ _NAMED_KINDS = {
 def _abstract(self, key, value, extra):
     if not self.target:
         self.refuse(key, "an abstract leaf has no data to save; give an array")
-    from ._load import finisher
+    from ._rebuild import finisher
 
     if value.kind not in ("array", "prng_key", *_NAMED_KINDS):
         self.refuse(key, f"an abstract leaf of kind {value.kind!r}, which no leaf has")

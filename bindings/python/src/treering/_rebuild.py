@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+# From what a file tells of nodes to Python's values: leaves, Variables, keys, containers.
+#
+# Nothing named in a file is imported or run: of other packages only fixed names are asked for, and
+# classes are those that the program has registered.
+import struct
+import sys
+from collections import OrderedDict, namedtuple
+
+from . import _values
+from ._errors import UnsupportedError
+from ._ffi import lib
+from ._flatten import (
+    BOOLEAN, BYTES, COMPLEX, CUSTOM, DATACLASS, DICT, FLOAT, FROZEN_NAME, INTEGER, LIST, NAMEDTUPLE, NONE,
+    ORDERED_NAME, STATE_NAME, STRING, TUPLE,
+)  # fmt: skip
+
+# ---- leaves
+
+
+def _number(kind, data):
+    if kind == BOOLEAN:
+        return data != b"\0"
+    if kind == INTEGER:
+        return int.from_bytes(data, "little", signed=True)
+    if kind == FLOAT:
+        return struct.unpack("=d", data)[0]
+    if kind == COMPLEX:
+        return complex(*struct.unpack("=dd", data))
+    if kind == STRING:
+        return data.decode("utf-8", "surrogatepass")
+    if kind == BYTES:
+        return data
+    raise UnsupportedError(
+        f"leaves of kind {kind} are not known to this version; install a newer treering",
+        status=lib.TREERING_UNSUPPORTED_KIND,
+    )
+
+
+def _module(name):
+    """An installed module, or None. Only fixed names are asked for, never one from a file."""
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _imported_for(attributes):
+    """The module without which a node would not be what it was, or None."""
+    found = dict(attributes)
+    state = found.get(lib.TREERING_ATTR_TYPE_NAME) == STATE_NAME.encode()
+    if state or lib.TREERING_ATTR_VARIABLE_TYPE in found:
+        return "flax.nnx"
+    key = lib.TREERING_ATTR_PRNG_IMPL in found and lib.TREERING_ATTR_ORIGIN in found
+    return "jax" if key else None
+
+
+def _key(attributes, words):
+    impl = attributes.get(lib.TREERING_ATTR_PRNG_IMPL, b"").decode()
+    jax = _module("jax")
+    if jax is None or lib.TREERING_ATTR_ORIGIN not in attributes:
+        return _values.PRNGKey(impl, words)
+    return jax.random.wrap_key_data(jax.device_put(words), impl=impl)
+
+
+def _wrapped(attributes, value, module=_module):
+    """The nnx.Variable around a value, if the leaf was one and Flax is installed."""
+    found = dict(attributes)
+    if lib.TREERING_ATTR_VARIABLE_TYPE not in found:
+        return value
+    nnx = module("flax.nnx")
+    if nnx is None:
+        return value
+    from ._jax import make_variable
+
+    return make_variable(nnx, found, value)
+
+
+_ATTRIBUTE_NAMES = {
+    lib.TREERING_ATTR_TAG: "tag", lib.TREERING_ATTR_METADATA: "metadata",
+    lib.TREERING_ATTR_SHARDING: "sharding", lib.TREERING_ATTR_PRNG_IMPL: "prng_impl",
+    lib.TREERING_ATTR_SCALAR_KIND: "scalar", lib.TREERING_ATTR_ORIGIN: "origin",
+    lib.TREERING_ATTR_TYPE_NAME: "type_name",
+}  # fmt: skip
+
+
+def _readable(attributes):
+    """Attributes by name, JSON decoded. Unknown ones by number, as bytes."""
+    import json
+
+    result = {}
+    for number, value in attributes.items():
+        name = _ATTRIBUTE_NAMES.get(number, number)
+        if number == lib.TREERING_ATTR_VARIABLE_TYPE:
+            result["variable_type"] = tuple(value.decode("utf-8", "replace").split("\0"))
+        elif number in (lib.TREERING_ATTR_METADATA, lib.TREERING_ATTR_SHARDING):
+            result[name] = json.loads(value)
+        else:
+            result[name] = value.decode("utf-8", "replace") if isinstance(name, str) else value
+    return result
+
+
+def finisher(leaf):
+    """For a target's AbstractLeaf: the function from the restored array to what was saved."""
+    inner = _bare_finisher(leaf)
+    stored = leaf._stored or ()
+    if not any(number == lib.TREERING_ATTR_VARIABLE_TYPE for number, _ in stored):
+        return inner
+    return lambda raw: _wrapped(stored, raw if inner is None else inner(raw))
+
+
+def _bare_finisher(leaf):
+    attributes = leaf.attributes
+    if leaf.kind == "prng_key":
+        found = {lib.TREERING_ATTR_PRNG_IMPL: attributes.get("prng_impl", "").encode()}
+        if "origin" in attributes:
+            found[lib.TREERING_ATTR_ORIGIN] = attributes["origin"].encode()
+        return lambda raw: _key(found, raw)
+    if attributes.get("scalar") == "numpy":
+        return lambda raw: raw[()]
+    if attributes.get("origin") == "jax" and "jax" in sys.modules:
+        from ._jax import to_jax
+
+        return lambda raw: to_jax(sys.modules["jax"], raw)
+    return None
+
+
+# ---- containers
+
+
+def _container(kind, attributes, keys, values, module):
+    found = dict(attributes)
+    name = found.get(lib.TREERING_ATTR_TYPE_NAME, b"").decode("utf-8", "surrogatepass")
+    if kind == DICT:
+        return _mapping(name, dict(zip(keys, values)), module)
+    if kind == LIST:
+        return values
+    if kind == TUPLE:
+        return tuple(values)
+    if kind == NONE:
+        return None
+    if kind == NAMEDTUPLE:
+        return _namedtuple(name, tuple(keys), values)
+    if kind == CUSTOM and lib.TREERING_ATTR_VARIABLE_TYPE in found and len(values) == 1:
+        if module("flax.nnx") is not None:
+            return _wrapped(attributes, values[0], module)
+    if kind in (DATACLASS, CUSTOM):
+        if any(key is None for key in keys):
+            keys = range(len(values))
+        fields = dict(zip(keys, values))
+        cls = _values.REGISTERED.get(name)
+        return _values.Record(name, fields) if cls is None else _values.make_dataclass(cls, fields)
+    raise UnsupportedError(
+        f"containers of kind {kind} are not known to this version; install a newer treering",
+        status=lib.TREERING_UNSUPPORTED_KIND,
+    )
+
+
+def _mapping(name, values, module):
+    if name == STATE_NAME:
+        nnx = module("flax.nnx")
+        return values if nnx is None else nnx.State(values)
+    if name == ORDERED_NAME:
+        return OrderedDict(values)
+    if name == FROZEN_NAME:
+        core = module("flax.core")
+        return values if core is None else core.FrozenDict(values)
+    return values
+
+
+_NAMEDTUPLES = {}
+
+
+def _namedtuple(name, fields, values):
+    """A namedtuple of the name and fields of the one that was saved; one class for each."""
+    cls = _NAMEDTUPLES.get((name, fields))
+    if cls is None:
+        module, _, qualified = name.partition(":")
+        try:
+            cls = namedtuple(qualified.rpartition(".")[2] or "NamedTuple", fields, rename=True)
+        except ValueError:  # no identifier: written by another language
+            cls = None
+        if cls is None or cls._fields != fields:
+            return _values.Record(name, dict(zip(fields, values)))
+        if qualified:
+            cls.__module__, cls.__qualname__ = module, qualified
+        _NAMEDTUPLES[name, fields] = cls
+    return cls._make(values)
