@@ -428,17 +428,17 @@ treering_status treering_tree_split(treering_tree** out, const treering_tree* tr
                                     uint32_t exhaustive, treering_error* error);
 
 /* The union of the trees' leaves by typed path (an index and an int key of the same number are the
- * same place); later trees win. Leaves that share a value in a tree share it in the result as far as
- * they come from that tree: where one of them is replaced by a later tree, the others keep the old
- * value. MISMATCH_STRUCTURE where one has a leaf and another a container. @since 0.1 */
+ * same place); later trees win. Leaves that share a value in a tree share it in the result as far
+ * as they come from that tree: where one of them is replaced by a later tree, the others keep the
+ * old value. MISMATCH_STRUCTURE where one has a leaf and another a container. @since 0.1 */
 treering_status treering_tree_merge(treering_tree** out, const treering_tree* const* trees,
                                     uint64_t count, treering_error* error);
 
 /* Sets in `tree` every leaf that `with` has at the same path; new keys are added to dicts, and are
  * MISMATCH_STRUCTURE elsewhere. As with treering_tree_set, aliases of a leaf that is set follow it,
  * and an alias that is set has a value of its own from then on. Leaves that share a value in `with`
- * share it in `tree` too, except one that `tree` has aliases of, which gets the value for itself and
- * them. Nothing is changed on failure. @since 0.1 */
+ * share it in `tree` too, except one that `tree` has aliases of, which gets the value for itself
+ * and them. Nothing is changed on failure. @since 0.1 */
 treering_status treering_tree_update(treering_tree* tree, const treering_tree* with,
                                      treering_error* error);
 
@@ -880,7 +880,7 @@ typedef struct treering_save_policy {
 #define TREERING_KEEP_EVERY_STEPS 3   /* `interval` divides the step */
 #define TREERING_KEEP_CLOSEST 4       /* for each multiple of `interval` the nearest step */
 #define TREERING_KEEP_EVERY_SECONDS 5 /* at least `interval` ns after the last kept one */
-#define TREERING_KEEP_YOUNGER 6       /* committed less than `interval` ns ago, and all after it */
+#define TREERING_KEEP_YOUNGER 6       /* committed at most `interval` ns ago, and all after it */
 #define TREERING_KEEP_BEST 7          /* the `count` best by `metric` */
 #define TREERING_KEEP_STEPS 8         /* the steps listed */
 #define TREERING_KEEP_CALLBACK 9      /* `preserve` sets keep[i] to 1 */
@@ -895,10 +895,11 @@ typedef struct treering_keep_policy {
   uint64_t step_count;
   const char* metric; /* BEST */
   uint64_t metric_size;
-  uint32_t lowest;               /* BEST: 1: the lowest value is the best */
-  uint32_t drop_without_metrics; /* BEST: 1: versions without the metric (or with NaN) rank last */
-  uint32_t allow_zero;           /* LATEST, BEST: 1: a count of 0 keeps none */
-  uint32_t reserved;             /* zero */
+  uint32_t lowest; /* BEST: 1: the lowest value is the best */
+  uint32_t
+      drop_without_metrics; /* BEST: 1: those without the metric (or NaN) go once there are more */
+  uint32_t allow_zero;      /* LATEST, BEST: 1: a count of 0 keeps none */
+  uint32_t reserved;        /* zero */
   /* Sets keep[0 … count), zeros at first. 0, or a non-zero number: nothing is dropped. */
   int32_t (*preserve)(void* user, const treering_candidate* candidates, uint64_t count,
                       uint8_t* keep);
@@ -932,9 +933,10 @@ typedef struct treering_manager_options {
 } treering_manager_options;
 
 /* Opens or creates the directory `path` (its parent must exist). A writer then removes what dead
- * saves left, unless `keep_leftovers`. NOT_FOUND_FILE: no such store. NOT_TREERING: STORE is something else. ALREADY_EXISTS
- * (CREATE_NEW). BUSY: another writer; the message names its process and host. UNSUPPORTED_FEATURE:
- * the mount has no locks. INVALID_ARGUMENT: policies. CORRUPT_*, IO_*. @since 0.1 */
+ * saves left, unless `keep_leftovers`. NOT_FOUND_FILE: no such store. NOT_TREERING: STORE is
+ * something else. ALREADY_EXISTS (CREATE_NEW). BUSY: another writer; the message names its process
+ * and host. UNSUPPORTED_FEATURE: the mount has no locks. INVALID_ARGUMENT: policies. CORRUPT_*,
+ * IO_*. @since 0.1 */
 treering_status treering_manager_open(treering_manager** out, const char* path, uint64_t path_size,
                                       const treering_manager_options* options,
                                       treering_error* error);
