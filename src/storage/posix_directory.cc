@@ -201,19 +201,22 @@ Result<std::vector<Entry>> PosixDirectory::List() const {
   if (stream == nullptr) return StatusFromErrno(errno, "cannot list '" + name_ + "'");
   fd.Release();
   std::vector<Entry> entries;
-  errno = 0;
-  while (const dirent* found = readdir(stream.get())) {
+  // Only errno tells the end from a failure, and the calls in between set it too.
+  for (;;) {
+    errno = 0;
+    const dirent* const found = readdir(stream.get());
+    if (found == nullptr) break;
     const std::string name = found->d_name;
     if (name == "." || name == "..") continue;
     struct stat info;
-    // A name that is gone by now was removed while the directory was read.
-    if (fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT) {
-      continue;
+    if (fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      // A name that is gone by now was removed while the directory was read.
+      if (errno == ENOENT) continue;
+      break;
     }
     entries.push_back({name, S_ISREG(info.st_mode)   ? EntryKind::kFile
                              : S_ISDIR(info.st_mode) ? EntryKind::kDirectory
                                                      : EntryKind::kOther});
-    errno = 0;
   }
   if (errno != 0) return StatusFromErrno(errno, "cannot list '" + name_ + "'");
   std::sort(entries.begin(), entries.end(),
