@@ -11,6 +11,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <set>
+
+#include "tree/text.h"
 
 namespace treering::format {
 namespace {
@@ -130,6 +133,16 @@ void TakeMetrics(Scanner* in, std::vector<Metric>* metrics) {
   }
 }
 
+// As a record wants them: what is rebuilt from the note must be valid.
+bool AreNames(const std::vector<Metric>& metrics) {
+  std::set<std::string_view> names;
+  for (const Metric& metric : metrics) {
+    if (metric.name.empty() || metric.name.size() > kMaxMetricName) return false;
+    if (!tree::IsWtf8(metric.name) || !names.insert(metric.name).second) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string JsonQuoted(std::string_view text) {
@@ -188,7 +201,9 @@ Result<VersionNote> DecodeVersionNote(std::string_view text) {
   note.metadata = std::string(in.Bytes(metadata));
   in.Skip("}");
   note.step = static_cast<int64_t>(step);
-  if (in.done() && step <= INT64_MAX && EncodeVersionNote(note) == text) return note;
+  if (in.done() && step <= INT64_MAX && AreNames(note.metrics) && EncodeVersionNote(note) == text) {
+    return note;
+  }
   return Status(Code::kNotFound, "its metadata do not say which version it is");
 }
 

@@ -180,6 +180,17 @@ void OtherMetadataIsNoNote(void**) {
   assert_false(DecodeVersionNote(huge).ok());
 }
 
+void NamesThatNoRecordMayHaveAreNoNote(void**) {
+  for (const std::string& name : {std::string(), std::string(256, 'x'), std::string("\xff")}) {
+    VersionNote note;
+    note.metrics.push_back({name, 1});
+    assert_false(DecodeVersionNote(EncodeVersionNote(note)).ok());
+  }
+  VersionNote twice;
+  twice.metrics = {{"loss", 1}, {"loss", 2}};
+  assert_false(DecodeVersionNote(EncodeVersionNote(twice)).ok());
+}
+
 }  // namespace
 }  // namespace treering::format
 
@@ -197,6 +208,7 @@ int main() {
       cmocka_unit_test(ANoteComesBack),
       cmocka_unit_test(AChangedNoteIsNoNote),
       cmocka_unit_test(OtherMetadataIsNoNote),
+      cmocka_unit_test(NamesThatNoRecordMayHaveAreNoNote),
   };
   return cmocka_run_group_tests_name("manager names", tests, nullptr, nullptr);
 }
