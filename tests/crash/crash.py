@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+# ./dev crash: runs the crash tests and closes with one JSON line of their figures.
+#
+# Without options: all crash states of the model, a kill before every system call, random kills
+# among readers, and full disks. --device: power loss on real file systems. --planted: each planted
+# fault must be found.
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+import device
+import disk_full
+import harness
+import kill_points
+import random_kill
+
+
+def model(build, work, quick):
+    """The states of the recording storage, by the test that has them all."""
+    program = os.path.join(build, "tests", "crash", "crash-crash_states")
+    if not os.path.exists(program):
+        return {"bad": 1, "error": f"there is no {program}"}
+    states = "20000" if quick else "200000"
+    done = subprocess.run([program, "--states", states], stdout=subprocess.PIPE, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    figures = json.loads(lines[-1]) if lines else {}
+    if done.returncode:
+        print(done.stdout[-3000:])
+    return {**figures, "bad": figures.get("bad", 0) or done.returncode}
+
+
+def planted(build, work, quick):
+    here = os.path.dirname(os.path.abspath(__file__))
+    command = [sys.executable, os.path.join(here, "planted.py"), "--build", build, "--work", work]
+    return {"bad": subprocess.run(command).returncode}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev crash")
+    parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--work", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--device", action="store_true", help="power loss on ext4 and XFS")
+    parser.add_argument("--planted", action="store_true", help="planted faults must be found")
+    parser.add_argument("--quick", action="store_true", help="a sample, in two minutes")
+    parser.add_argument("--only", metavar="PART", help="one part: see the names in the figures")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    build, work, quick, seed = arguments.build, arguments.work, arguments.quick, arguments.seed
+    harness.end_on_signals()
+    os.makedirs(work, exist_ok=True)
+    folder = harness.fast_folder(work)
+    tools = {
+        "driver": os.path.join(build, "tests", "crash", "crash-driver"),
+        "fuse-disk": os.path.join(build, "tests", "crash", "fuse-disk"),
+        "no_flush": os.path.join(build, "tests", "crash", "libno_flush.so"),
+    }
+    driver = tools["driver"]
+    parts = {
+        "model": lambda: model(build, work, quick),
+        "kill_points": lambda: kill_points.run(driver, folder, quick),
+        "random_kill": lambda: random_kill.run(driver, work, 40 if quick else 500, seed),
+        "disk_full": lambda: disk_full.run(driver, folder, quick),
+    }
+    if arguments.device:
+        parts = {"device": lambda: device.run(tools, folder, quick, seed)}
+    if arguments.planted:
+        parts = {"planted": lambda: planted(build, work, quick)}
+    if arguments.only:
+        parts = {arguments.only: parts[arguments.only]}
+    figures = {}
+    with harness.scratch(os.path.dirname(folder), os.path.basename(folder)):
+        for name, part in parts.items():
+            start = time.monotonic()
+            figures[name] = part()
+            figures[name]["seconds"] = round(time.monotonic() - start, 1)
+    bad = sum(part["bad"] for part in figures.values())
+    print(json.dumps({"bad": bad, **figures}), flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
