@@ -29,6 +29,15 @@ static int32_t treering_py_describe(const treering_node *nodes, uint64_t count, 
 static int32_t treering_py_reads(uintptr_t arrays, const uint64_t *ids, uint64_t base,
                                  const treering_node *nodes, treering_read *reads);
 """
+CALLBACKS = """
+extern "Python" {
+void treering_py_release(void *user);
+int32_t treering_py_decide(void *user, int64_t step, const treering_candidate *candidates,
+                           uint64_t count);
+int32_t treering_py_preserve(void *user, const treering_candidate *candidates, uint64_t count,
+                             uint8_t *keep);
+}
+"""
 
 
 def version():
@@ -55,7 +64,7 @@ def make():
     with open(os.path.join(CORE, "include/treering/treering.h"), encoding="utf-8") as file:
         header = file.read()
     ffi = cffi.FFI()
-    ffi.cdef(declarations(header) + BRIDGE)
+    ffi.cdef(declarations(header) + BRIDGE + CALLBACKS)
     ffi.set_source(
         "treering._ffi",
         '#include "bridge.h"\n',

@@ -2,7 +2,6 @@
 # The whole journey on real data: train, be killed, resume bit for bit, read the result from plain C.
 import argparse
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -29,9 +28,9 @@ def start(folder):
 
 
 def follow(child, until=None):
-    """Shows what a training run saves; returns when it ends or has printed a line starting with `until`."""
+    """Shows what a training run says of checkpoints; returns when it ends or has printed a line starting with `until`."""
     for line in child.stdout:
-        if line.startswith(("saved", "resumed")):
+        if line.startswith(("saving", "resumed")):
             say("   " + line.rstrip())
         if until is not None and line.startswith(until):
             return
@@ -46,6 +45,23 @@ def train_and_kill(folder):
     child.stdout.close()
     if child.wait() != -signal.SIGKILL:
         fail("the training was over before it could be killed")
+
+
+def versions(folder):
+    """The versions in the folder, by epoch. Reading takes no lock and changes nothing."""
+    import treering
+
+    with treering.CheckpointManager(folder, read_only=True) as manager:
+        return {version.step: version for version in manager.versions()}
+
+
+def show_kept(found):
+    best = sorted(found, key=lambda epoch: (-found[epoch].metrics["accuracy"], -epoch))[:2]
+    for epoch, version in found.items():
+        why = [word for word, chosen in (("last", sorted(found)[-2:]), ("best", best)) if epoch in chosen]
+        say(f"   epoch {epoch}: accuracy {version.metrics['accuracy']:.4f}, one of the {' and '.join(why)} two")
+    if len(found) > 4 or set(found) != set(best) | set(sorted(found)[-2:]):
+        fail(f"epochs {', '.join(map(str, found))} are there, not the last two and the best two")
 
 
 def differing(first, second):
@@ -129,23 +145,23 @@ def main():
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     unbroken, broken = os.path.join(work, "uninterrupted"), os.path.join(work, "killed")
-    last = f"epoch-{EPOCHS:04}.ring"
 
-    say(f"1. Train {EPOCHS} epochs on handwritten digits without interruption, a checkpoint each")
+    say(f"1. Train {EPOCHS} epochs on handwritten digits without interruption; each is saved while the next runs")
     follow(start(unbroken))
+    whole = versions(unbroken)
+    show_kept(whole)
     say(f"2. Train again from the start; SIGKILL in the middle of epoch {KILLED_IN}")
     train_and_kill(broken)
-    names = sorted(os.listdir(broken))
-    say(f"   killed; in the folder are {', '.join(names)}")
-    whole = [found for found in map(re.compile(r"epoch-(\d{4})\.ring").fullmatch, names) if found]
-    resumed_at = max((int(found.group(1)) for found in whole), default=0)
+    found = versions(broken)
+    resumed_at = max(found, default=0)
+    say(f"   killed; the directory has epochs {', '.join(map(str, found))}")
     if resumed_at < 2 or resumed_at >= EPOCHS:
         fail(f"killed after epoch {resumed_at}, which shows nothing")
-    say("3. Resume in a new process from the last checkpoint")
+    say("3. Resume in a new process from the latest checkpoint")
     follow(start(broken))
     say("4. Compare the two runs' last checkpoints")
-    checkpoint = os.path.join(broken, last)
-    compare(os.path.join(unbroken, last), checkpoint)
+    checkpoint = versions(broken)[EPOCHS].path
+    compare(whole[EPOCHS].path, checkpoint)
     say("5. Classify the test digits with the checkpoint's weights: in Python")
     accuracy, expected, images, labels = predictions(checkpoint)
     say(f"   accuracy: {accuracy:.4f} of {len(labels)} digits")

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Trains a small Flax NNX classifier on handwritten digits; one checkpoint an epoch, resumes if there is one.
+# Trains a small Flax NNX classifier on handwritten digits; saves each epoch while the next one runs, and resumes.
 import argparse
 import os
-import re
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -13,6 +12,7 @@ from flax import nnx  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 
 import treering  # noqa: E402
+from treering import policies  # noqa: E402
 
 HIDDEN, CLASSES, BATCH, SEED = 64, 10, 32, 20
 
@@ -62,30 +62,30 @@ def state_of(model, optimizer):
     }
 
 
-def latest(folder):
-    """(epoch, path) of the newest checkpoint there, or (0, None)."""
-    names = filter(re.compile(r"epoch-\d{4}\.ring").fullmatch, os.listdir(folder))
-    return max(((int(name[6:10]), os.path.join(folder, name)) for name in names), default=(0, None))
+def open_manager(folder):
+    """The folder's checkpoints, a step for each epoch: the last two stay, and the best two."""
+    return treering.CheckpointManager(
+        folder, keep_policies=[policies.Latest(2), policies.Best("accuracy", 2)], best_metric="accuracy"
+    )
 
 
-def resume(path, model, optimizer):
+def resume(manager, epoch, model, optimizer):
     """Puts what the checkpoint holds into model and optimizer; answers its JSON document."""
-    restored = treering.load(path, target=state_of(model, optimizer))
+    restored = manager.restore(epoch, target=state_of(model, optimizer))
     nnx.update(model, restored["model"], restored["rng"])
     nnx.update(optimizer, restored["optimizer"])
-    return treering.load(path, item="run")
+    return manager.restore(epoch, item="run")
 
 
-def train(folder, epochs):
-    os.makedirs(folder, exist_ok=True)
+def train(manager, epochs):
     images, labels, test_images, test_labels = digits()
     model = Classifier(nnx.Rngs(SEED))
     optimizer = nnx.Optimizer(model, optax.adam(2e-3), wrt=nnx.Param)
     document = {"epoch": 0, "history": []}
-    epoch, path = latest(folder)
-    if path is not None:
-        document = resume(path, model, optimizer)
-        print(f"resumed at epoch {document['epoch']} from {path}", flush=True)
+    epoch = manager.latest_step()
+    if epoch is not None:
+        document = resume(manager, epoch, model, optimizer)
+        print(f"resumed at epoch {document['epoch']} from {manager.metadata(epoch).path}", flush=True)
     for epoch in range(document["epoch"] + 1, epochs + 1):
         order = np.random.default_rng([SEED, epoch]).permutation(len(labels))
         for step in range(len(labels) // BATCH):
@@ -95,12 +95,13 @@ def train(folder, epochs):
         accuracy = float((predict(model, test_images) == test_labels).mean())
         document["epoch"] = epoch
         document["history"].append({"epoch": epoch, "loss": loss, "accuracy": accuracy})
-        treering.save(
-            os.path.join(folder, f"epoch-{epoch:04}.ring"),
+        manager.save(
+            epoch,
             state_of(model, optimizer),
             items={"run": treering.Json(document)},
+            metrics={"accuracy": accuracy, "loss": loss},
         )
-        print(f"saved epoch {epoch} accuracy {accuracy:.4f}", flush=True)
+        print(f"saving epoch {epoch} accuracy {accuracy:.4f}", flush=True)
 
 
 if __name__ == "__main__":
@@ -108,4 +109,5 @@ if __name__ == "__main__":
     parser.add_argument("folder")
     parser.add_argument("--epochs", type=int, required=True)
     options = parser.parse_args()
-    train(options.folder, options.epochs)
+    with open_manager(options.folder) as manager:
+        train(manager, options.epochs)

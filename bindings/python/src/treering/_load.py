@@ -24,7 +24,11 @@ def load(path, target=None, *, item=""):
 
     `item` names what to load from a checkpoint of several items; "" is the tree given to `save`.
     """
-    checkpoint = _open(path)
+    return load_from(_open(path), path, target, item)
+
+
+def load_from(checkpoint, path, target, item):
+    """`path` is for messages."""
     name, kind, root, count = _item(checkpoint, item, path)
     if kind != lib.TREERING_ITEM_TREE:
         if target is not None:
@@ -44,7 +48,10 @@ def load(path, target=None, *, item=""):
 def metadata(path, *, item=""):
     """The tree with an AbstractLeaf in the place of each leaf. No data are read, and Flax is not
     imported for it: states are dicts then. The result is a target for `load`."""
-    checkpoint = _open(path)
+    return metadata_from(_open(path), path, item)
+
+
+def metadata_from(checkpoint, path, item):
     _, _, root, count = _item(checkpoint, item, path)
     nodes = _Nodes(checkpoint, root, count, sys.modules.get)
     return nodes.tree(nodes.abstract())

@@ -97,9 +97,9 @@ def _integer_bytes(value):
     return value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
 
 
-def build(rows):
-    """A tree of the rows, which lend their memory: keep `rows` as long as the tree. A cdata that
-    frees the tree when it goes."""
+def build(rows, lend=None):
+    """A tree of the rows, which lend their memory: keep `rows` as long as the tree, or until `lend`
+    (a treering_lend) has released them. A cdata that frees the tree when it goes."""
     kept = []
     table = _table(rows, kept)
     memory = ffi.gc(lib.treering_py_memory_new(), lib.treering_py_memory_free)
@@ -120,7 +120,7 @@ def build(rows):
     out = ffi.new("treering_tree **")
     check(lib.treering_tree_create(out, error), error)
     tree = ffi.gc(out[0], lib.treering_tree_free)
-    lend = options("treering_lend")
+    lend = lend or options("treering_lend")
     first = ffi.new("uint64_t *")
     check(
         lib.treering_tree_append(

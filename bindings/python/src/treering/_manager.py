@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+# CheckpointManager: the checkpoints of a training run, one for each step, in a directory.
+#
+# This file saves and changes; _manager_read.py restores and lists, _manager_handle.py waits and ends,
+# _manager_options.py turns arguments into policies, _lending.py makes trees safe from the program.
+import os
+import weakref
+
+from . import _errors, _lending, _policies, _versions
+from ._errors import new_error
+from ._ffi import ffi, lib
+from ._manager_handle import shout
+from ._manager_options import open_handle, ranking, step_number
+from ._manager_read import Reading
+from ._nodes import json_text, options, threads_for
+
+_NOTHING = object()
+_ITEM_SIZE = ffi.sizeof("treering_save_item")
+
+
+class CheckpointManager(Reading):
+    """A directory with the checkpoints of a run, one for each step.
+
+        with treering.CheckpointManager("run", max_to_keep=3) as manager:
+            if manager.latest_step() is not None:
+                state = manager.restore(target=state)
+            for step in range(first, last):
+                state = train_step(state)
+                manager.save(step, state, metrics={"loss": loss})
+
+    A step exists once its checkpoint is whole and on the disk, and whatever happens during a save
+    (a crash, a kill, a full disk), the steps that were there stay. One manager at a time writes;
+    any number may read, here and in other processes (`read_only`).
+
+    Saves run in the background: `save` returns when the data are safe from what the program does
+    next. NumPy arrays are copied (up to `staging_bytes` at a time; beyond that `save` takes as long
+    as the disk); a `jax.Array` is lent and not copied: it stays in memory until it is written, even
+    if it is deleted or donated meanwhile, for which XLA then takes a new buffer. A save that fails
+    is raised by the next of `save` (one that is not skipped), `wait_until_finished` and `close`,
+    once. A program that ends without `close` finishes the running save, or says on stderr that it
+    did not.
+
+    Methods may be called from several threads. Ctrl-C ends every wait, and the manager stays usable.
+    In a forked child a manager is of no use (WrongStateError); its parent's goes on.
+
+    Args:
+        directory: where the steps are; made if `create`, its parents too.
+        max_to_keep: how many steps stay: the latest, or with `best_metric` the best, and in any case
+            the greatest step. None: all.
+        save_interval_steps: `save` takes steps that this divides, the first of all, those of
+            `save_on_steps`, and the one after `request_save`; it skips others.
+        save_on_steps: more steps to take.
+        keep_period: steps that this divides stay, too.
+        keep_time_interval: seconds (or a timedelta): a step that was saved this long after the last
+            one so kept stays, too.
+        best_metric: name of the metric that ranks steps; `best_mode` says which end is good: "max" or
+            "min".
+        save_policies, keep_policies: instead of the above, one or several `treering.policies` or
+            functions.
+        asynchronous: False: `save` returns when the step is on the disk, and no thread is started.
+        read_only: changes nothing, ever; `save` answers False.
+        create: False: the directory must be there.
+        lock_timeout: seconds to wait for another writer to end. BusyError (a BlockingIOError) names
+            its process and host.
+        no_lock: True: for a mount without locks. Two writers then lose each other's work.
+        metadata: a JSON value about the run; stored when the directory is made.
+        verify_before_prune: True: each new step is read back before old ones are dropped.
+        staging_bytes: bytes of copies for saves in the background, at most; 0: 1 GiB.
+        save_queue: how many saves may be in flight; `save` waits while there are so many.
+
+    Raises:
+        CheckpointNotFoundError: `create` is False, or `read_only`, and there is no directory.
+        BusyError: another manager writes there.
+        ValueError: arguments that do not go together.
+    """
+
+    def __init__(
+        self, directory, *, max_to_keep=None, save_interval_steps=1, save_on_steps=None,
+        keep_period=None, keep_time_interval=None, best_metric=None, best_mode="max",
+        save_policies=None, keep_policies=None, asynchronous=True, read_only=False, create=True,
+        lock_timeout=0, no_lock=False, metadata=None, verify_before_prune=False, staging_bytes=0,
+        save_queue=1,
+    ):  # fmt: skip
+        if save_queue < 1:
+            raise ValueError(f"save_queue must be at least 1, not {save_queue}")
+        self._best = ranking(best_metric, best_mode, keep_policies)
+        self._asynchronous, self._read_only = bool(asynchronous), bool(read_only)
+        self._budget, self._queue = staging_bytes or 1 << 30, save_queue
+        self._restored = None
+        self._directory = os.path.abspath(os.fsdecode(os.fspath(directory)))
+        self._handle = open_handle(
+            self._directory, read_only, create, lock_timeout, metadata,
+            (save_policies, save_interval_steps, save_on_steps),
+            (keep_policies, max_to_keep, keep_period, keep_time_interval,
+             best_metric and (best_metric, best_mode == "min")),
+            no_lock=bool(no_lock), verify_before_prune=bool(verify_before_prune),
+            staging_bytes=staging_bytes, save_queue=save_queue,
+        )  # fmt: skip
+        weakref.finalize(self, self._handle.finalize).atexit = False
+
+    # -- saving
+
+    def save(self, step, tree=_NOTHING, *, items=None, metrics=None, metadata=None, force=False,
+             overwrite=False):  # fmt: skip
+        """Saves a step, if it is one to be saved.
+
+        Args:
+            step: an int from 0 up. Steps that are not above the latest are skipped unless `force`.
+            tree: the item "default"; see `treering.save` for what trees and `items` may hold.
+            items: more items by name: trees, `treering.Json`, `treering.Blob`.
+            metrics: a dict. Numbers rank steps; what is no number must be JSON and is kept with them.
+            metadata: a JSON value about the step.
+            force: True: whatever the policies say.
+            overwrite: True: the step may exist; it is replaced when the new one is on the disk.
+
+        Returns:
+            True if the save has begun (or is done, where saves are not asynchronous), False if it was
+            skipped.
+
+        Raises:
+            AlreadyExistsError: (a FileExistsError) the step exists, or is being saved.
+            OSError: with its errno: this save failed, or an earlier one in the background did, and
+                then this one has not begun.
+            ValueError, TypeError: arguments, and what no checkpoint has a place for.
+        """
+        step = step_number(step)
+        wanted = _lending.named({} if tree is _NOTHING else {"default": tree}, items)
+        numbers, document = _versions.split_metrics(metrics)
+        text = b"" if metadata is None else json_text(metadata, "metadata")
+        if not self._wanted(step, force, overwrite):
+            return False
+        if self._asynchronous:
+            self._handle.wait_for_room(self._queue)
+        prepared, borrow, total = _lending.prepare(wanted, self._budget if self._asynchronous else None)
+        array, kept = _lending.pack(prepared)
+        metric_array, more = _versions.pack_metrics(numbers)
+        memory = [ffi.from_buffer("char[]", document), ffi.from_buffer("char[]", text), kept, more]
+        writing = options("treering_save_options", threads=threads_for(total))
+        settings = options(
+            "treering_step_options", force=True, overwrite=bool(overwrite), borrow=borrow,
+            metrics=metric_array, metric_size=ffi.sizeof("treering_metric"), metric_count=len(numbers),
+            metrics_document=memory[0], metrics_document_size=len(document),
+            metadata=memory[1], metadata_size=len(text), save=writing,
+        )  # fmt: skip
+        if self._asynchronous:
+            self._begin(step, array, settings)
+        else:
+            self._save_now(step, array, settings)
+        return True
+
+    def _wanted(self, step, force, overwrite):
+        """False to skip; raises what can be told before any work."""
+        with self._handle.exclusive() as pointer:
+            self._handle.reap()
+            wanted = force or self._decide(pointer, step)
+            if self._read_only:
+                if force:
+                    raise _errors.WrongStateError(
+                        f"'{self._directory}' was opened read_only, which force does not change",
+                        status=lib.TREERING_WRONG_STATE,
+                    )
+                return False
+            running = step in self._handle.steps_in_flight()
+            exists = running or _versions.has(pointer, step)
+            if exists and not overwrite:
+                what = "is being saved" if running else "exists already"
+                raise _errors.AlreadyExistsError(
+                    f"step {step} of '{self._directory}' {what}; save another, or overwrite=True",
+                    status=lib.TREERING_ALREADY_EXISTS,
+                )
+            return wanted or exists
+
+    def _decide(self, pointer, step):
+        out, error = ffi.new("uint32_t *"), new_error()
+        status = lib.treering_manager_should_save(out, pointer, step, error)
+        self._handle.check(status, error, self._handle.save_policies)
+        return out[0] == 1
+
+    def _begin(self, step, array, settings):
+        out, error = ffi.new("treering_pending **"), new_error()
+        with self._handle.exclusive() as pointer:
+            try:  # an interrupt may come as soon as the save has begun
+                status = lib.treering_manager_save_async(
+                    out, pointer, step, array, _ITEM_SIZE, len(array), settings, error
+                )
+            finally:
+                self._handle.add(step, out[0])
+            self._handle.check(status, error)
+
+    def _save_now(self, step, array, settings):
+        out, error = options("treering_saved"), new_error()
+        with self._handle.exclusive() as pointer:
+            status = lib.treering_manager_save(
+                out, pointer, step, array, _ITEM_SIZE, len(array), settings, error
+            )
+            self._handle.check(status, error)
+            self._handle.warn_of_retention(step, out)
+
+    def should_save(self, step):
+        """Whether `save(step, …)` would save: False for a step that is not above the latest, and for
+        a read-only manager."""
+        with self._handle.exclusive() as pointer:
+            return self._decide(pointer, step_number(step))
+
+    def request_save(self):
+        """Makes the next `should_save` True, until a save has begun. For signal handlers: a SIGTERM
+        that announces a preemption, say. Needs `policies.Requested` among `save_policies`, if given."""
+        handle = self._handle  # takes no lock: the handler may have interrupted one of our own calls
+        if not handle.closed and handle.process == os.getpid():
+            lib.treering_manager_request_save(handle.pointer)
+
+    def wait_until_finished(self, timeout=None):
+        """Returns when nothing is in flight.
+
+        Args:
+            timeout: in seconds; None: no limit.
+
+        Raises:
+            TimedOutError: (a TimeoutError) time is up; the save goes on.
+            OSError: a save failed, and no call has told it yet.
+        """
+        if not self._handle.wait(timeout):
+            steps = ", ".join(map(str, self._handle.steps_in_flight()))
+            raise _errors.TimedOutError(
+                f"step {steps} of '{self._directory}' is still being saved after {timeout} s",
+                status=lib.TREERING_TIMEOUT,
+            )
+
+    def is_saving(self):
+        """True while a save is in flight."""
+        return self._handle.saving() > 0
+
+    # -- dropping
+
+    def delete(self, step):
+        """Deletes a step, for good; waits for saves in flight. CheckpointNotFoundError (a
+        FileNotFoundError): there is no such step."""
+        step = step_number(step)
+        self._handle.wait()
+        error = new_error()
+        with self._handle.exclusive() as pointer:
+            self._handle.check(lib.treering_manager_delete(pointer, step, error), error)
+
+    def prune(self, keep=None, *, dry_run=True):
+        """What `keep` (policies and functions; None: those of the manager) says of each step.
+
+        Args:
+            keep: as `keep_policies`.
+            dry_run: False: the steps that it does not keep are deleted, for good.
+
+        Returns:
+            A list of `Decision(step, keep, rule)`, ascending by step; `rule` is for people.
+        """
+        given = None if keep is None else _policies.keep_array(_policies.as_list(keep))
+        try:
+            if not dry_run:
+                self._handle.wait()
+            with self._handle.exclusive() as pointer:
+                return self._prune(pointer, given, dry_run)
+        finally:
+            if given is not None:
+                given.close()
+
+    def _prune(self, pointer, given, dry_run):
+        self._handle.reap()
+        capacity = int(_versions.store_info(pointer).version_count) + self._queue + 1
+        array, count = ffi.new("treering_decision[]", capacity), ffi.new("uint64_t *")
+        error = new_error()
+        status = lib.treering_manager_prune(
+            pointer, ffi.NULL if given is None else given.array,
+            ffi.sizeof("treering_keep_policy"), 0 if given is None else given.count, bool(dry_run),
+            array, ffi.sizeof("treering_decision"), capacity, count, error,
+        )  # fmt: skip
+        self._handle.check(status, error, given or self._handle.keep_policies)
+        return [_versions.Decision.of(array[i]) for i in range(count[0])]
+
+    # -- the end
+
+    def close(self, timeout=None):
+        """Finishes the saves in flight and unlocks the directory. Closing again does nothing.
+
+        Args:
+            timeout: in seconds; None: as long as it takes. What is not on the disk by then is
+                cancelled, and nothing of it stays.
+
+        Raises:
+            TimedOutError: (a TimeoutError) a save was cancelled.
+            OSError: a save failed, and no call has told it yet. The manager is closed all the same.
+        """
+        self._handle.close(timeout)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, exception, traceback):
+        try:
+            self.close()
+        except _errors.TreeringError as failure:
+            if exception is None:
+                raise
+            # The exception of the body goes on, and says what else went wrong.
+            if hasattr(exception, "add_note"):
+                exception.add_note(f"and a save had failed: {failure}")
+            shout(f"a save of '{self._directory}' failed: {failure}")
+
+    def __repr__(self):
+        closed = ", closed" if self._handle.closed else ""
+        return f"CheckpointManager({self._directory!r}{closed})"

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+# The life of a manager's C handle: exclusion, waiting that Ctrl-C ends, fork, and exit.
+#
+# C wants one call at a time for what changes a manager, so such calls hold `lock`. Nothing that may
+# take long waits inside C: it is asked again every few hundredths of a second, and in between
+# Python sees its signals and other threads get the lock.
+#
+# A save that was begun is finished, whatever becomes of the manager: when it is closed, when it is
+# dropped without being closed, when the interpreter exits. What could not be finished then is said
+# on stderr, since nobody is left to raise it to. A forked child has no part in any of this: its
+# copy of the handle is freed at once, so that it does not hold the lock after its parent's death.
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import time
+import warnings
+
+from . import _errors
+from ._errors import WrongStateError, check, error_of, new_error
+from ._ffi import ffi, lib
+from ._nodes import options
+from ._policies import calling
+from ._versions import store_info
+
+SLICE = 0.05  # seconds: how long Ctrl-C may go unseen
+_live = set()  # handles that are to be closed
+
+
+def status_class(status):
+    return status & 255
+
+
+def shout(message):
+    """For failures that can be raised to nobody."""
+    import logging
+
+    logger = logging.getLogger("treering")
+    if logger.hasHandlers():
+        logger.error(message)
+    print(f"treering: {message}", file=sys.stderr, flush=True)
+
+
+class Handle:
+    def __init__(self, pointer, directory, arrays):
+        self.pointer = pointer
+        self.directory = directory
+        self.save_policies, self.keep_policies = arrays
+        self.lock = threading.Lock()
+        self.owner = None
+        self.process = os.getpid()
+        self.closed = False
+        self.in_flight = []  # (step, pending)
+        _live.add(self)
+        _last_to_register()
+
+    # -- calls
+
+    def use(self):
+        """The C handle, if it may be called now."""
+        if threading.get_ident() in calling:
+            raise WrongStateError(
+                "a manager was called from within a policy; policies decide from what they are given",
+                status=lib.TREERING_WRONG_STATE,
+            )
+        if self.process != os.getpid():
+            raise WrongStateError(
+                f"'{self.directory}' was opened by process {self.process}, before it forked this one; "
+                "open a manager of your own, read_only=True to restore",
+                status=lib.TREERING_WRONG_STATE_FORKED,
+            )
+        if self.closed:
+            raise WrongStateError(
+                f"the manager of '{self.directory}' is closed; open another",
+                status=lib.TREERING_WRONG_STATE_FINISHED,
+            )
+        return self.pointer
+
+    @contextlib.contextmanager
+    def exclusive(self):
+        """The C handle, with no other call that may change it."""
+        self.use()
+        me = threading.get_ident()
+        if self.owner == me:  # a signal handler, or a destructor, in the middle of a call
+            raise WrongStateError(
+                f"the manager of '{self.directory}' was called in the middle of another of its calls "
+                "on the same thread; a signal handler may call request_save only",
+                status=lib.TREERING_WRONG_STATE,
+            )
+        with self.lock:
+            self.owner = me
+            try:
+                yield self.use()
+            finally:
+                self.owner = None
+
+    def check(self, status, error, policies=None):
+        """Raises what a status means, or what a function among `policies` raised during the call."""
+        raised = None if policies is None else policies.take_error()
+        if raised is not None:
+            raise raised
+        if status == lib.TREERING_NOT_FOUND:  # a step: here, what is not found is a file
+            raise _errors.CheckpointNotFoundError(error_of(error).message, status=status)
+        check(status, error)
+
+    # -- saves in flight
+
+    def add(self, step, pending):
+        if pending != ffi.NULL:
+            self.in_flight.append((step, ffi.gc(pending, lib.treering_pending_free)))
+            _last_to_register()
+
+    def reap(self):
+        """Forgets saves that have ended, and warns of what their retention could not do."""
+        ended, running = [], []
+        for entry in list(self.in_flight):
+            (running if self.state(entry[1]) < lib.TREERING_STATE_COMMITTED else ended).append(entry)
+        self.in_flight = running
+        for step, pending in ended:
+            saved, error = options("treering_saved"), new_error()
+            status = lib.treering_pending_wait(saved, pending, 0, error)
+            if status == 0:
+                self.warn_of_retention(step, saved)
+
+    def state(self, pending):
+        out, error = options("treering_save_state"), new_error()
+        check(lib.treering_pending_state(out, pending, error), error)
+        return out.state
+
+    def warn_of_retention(self, step, saved):
+        if saved.retention_status == 0:
+            return
+        name = ffi.string(lib.treering_status_name(saved.retention_status)).decode()
+        raised = self.keep_policies.take_error()
+        why = name if raised is None else f"a keep policy raised {raised!r}"
+        warnings.warn(
+            f"step {step} of '{self.directory}' is saved, but old steps could not be dropped: {why}",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+    def saving(self):
+        return store_info(self.use()).saving
+
+    def steps_in_flight(self):
+        return [step for step, pending in self.in_flight if self.state(pending) < lib.TREERING_STATE_COMMITTED]
+
+    # -- waiting
+
+    def wait(self, timeout=None):
+        """Until nothing is in flight, and raises the failure that was not told yet. False if
+        `timeout` seconds were not enough."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = SLICE if deadline is None else min(SLICE, max(deadline - time.monotonic(), 0))
+            if self._wait_once(left):
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+
+    def wait_for_room(self, limit):
+        """Until fewer than `limit` saves are in flight; raises as `wait` does."""
+        while self.saving() >= limit and not self._wait_once(SLICE):
+            pass
+        if self.saving() == 0:
+            self._wait_once(0)  # tells the failure before any work
+
+    def _wait_once(self, seconds):
+        error = new_error()
+        with self.exclusive() as pointer:
+            status = lib.treering_manager_wait(pointer, round(seconds * 1000), error)
+            self.reap()
+            if status_class(status) == lib.TREERING_TIMEOUT:
+                return False
+            check(status, error)
+            return True
+
+    def wait_for(self, wanted):
+        """Until the saves in flight of steps that `wanted` accepts have ended, well or not: how, is
+        told to others."""
+        for step, pending in list(self.in_flight):
+            while wanted(step):
+                saved = options("treering_saved")
+                status = lib.treering_pending_wait(saved, pending, round(SLICE * 1000), new_error())
+                if status_class(status) != lib.TREERING_TIMEOUT:
+                    break
+                self.use()
+
+    # -- the end
+
+    def close(self, timeout=None):
+        """Finishes what is in flight, within `timeout` seconds; raises what was not told yet."""
+        if self.closed or self.process != os.getpid():
+            return
+        failure = None
+        try:
+            self.wait(timeout)
+        except _errors.TreeringError as exception:
+            failure = exception
+        with self.exclusive() as pointer:
+            error = new_error()
+            status = lib.treering_manager_close(pointer, 0, error)
+            if status != 0 and failure is None:
+                failure = error_of(error)
+            self.reap()
+            self.forget()
+        if failure is not None:
+            raise failure
+
+    def forget(self):
+        self.closed = True
+        _live.discard(self)
+        self.save_policies.close()
+        self.keep_policies.close()
+
+    def abandon(self):
+        """In a forked child."""
+        if self.lock.acquire(blocking=False):
+            ffi.release(self.pointer)
+        else:  # a thread that is not here any more was changing it
+            ffi.gc(self.pointer, None)
+        self.lock = threading.Lock()
+        self.in_flight = []
+
+    def finalize(self):
+        """When the manager was dropped, or the interpreter exits, without a close."""
+        if self.closed or self.process != os.getpid():
+            return
+        if threading.get_ident() in calling:  # that thread cannot wait for itself
+            threading.Thread(target=self.finalize).start()
+            return
+        try:
+            steps = self.steps_in_flight()
+            self.close()
+        except BaseException as exception:
+            which = f"step {', '.join(map(str, steps))} was" if steps else "a save was"
+            shout(
+                f"the manager of '{self.directory}' ended without a close, and {which} NOT saved or a "
+                f"failure had not been told: {exception}"
+            )
+            lib.treering_manager_close(self.pointer, 0, ffi.NULL)  # its thread must not outlive Python
+            self.forget()
+
+
+def _last_to_register():
+    """What registers last runs first at exit: before JAX takes down what a save may still read."""
+    atexit.unregister(_at_exit)
+    atexit.register(_at_exit)
+
+
+def _at_exit():
+    for handle in list(_live):
+        handle.finalize()
+
+
+def _after_fork_in_child():
+    for handle in list(_live):
+        handle.abandon()
+    _live.clear()
+    calling.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a CheckpointManager reads: restoring steps, listing them, and what their records say.
+#
+# Lists come from the records alone. Only restoring and item_metadata open a checkpoint.
+import warnings
+
+from . import _versions
+from ._errors import CheckpointNotFoundError, InvalidArgumentError, new_error
+from ._ffi import ffi, lib
+from ._load import load_from, metadata_from
+from ._manager_options import step_number
+from ._nodes import options
+
+
+class Reading:
+    """The methods of CheckpointManager that change nothing."""
+
+    def restore(self, step=None, target=None, *, item="", strict=False, verify=False):
+        """Reads a step, as `treering.load` reads a file; a save of it in flight is waited for.
+
+        Args:
+            step: an int; None or "latest": the greatest step whose checkpoint is intact; "best": the
+                best by `best_metric` (or the first `policies.Best`). `restored_step` says which it was.
+                A damaged one that is passed over is a RuntimeWarning.
+            target: a tree to restore into, or None: as it was saved.
+            item: which item; "": the tree.
+            strict: True: a damaged latest or best is an error, and no other is taken for it.
+            verify: True: all of the checkpoint is read and checked before it counts as intact. What is
+                loaded is checked in any case.
+
+        Raises:
+            CheckpointNotFoundError: (a FileNotFoundError) there is no such step, or none at all.
+            CorruptionError: the step is damaged.
+            StructureMismatchError: it does not fit the target.
+        """
+        number = _which(step)
+        self._handle.use()
+        self._handle.wait_for((lambda s: True) if number < 0 else (lambda s: s == number))
+        checkpoint, self._restored = self._checkpoint(number, strict, verify)
+        return load_from(checkpoint, self._name(self._restored), target, item)
+
+    @property
+    def restored_step(self):
+        """The step that the last `restore` found; None before."""
+        return self._restored
+
+    def item_metadata(self, step=None, *, item=""):
+        """The tree of a step with an AbstractLeaf in the place of each leaf, as `treering.metadata`
+        gives it: a target for `restore`."""
+        checkpoint, found = self._checkpoint(_which(step), False, False)
+        return metadata_from(checkpoint, self._name(found), item)
+
+    def _name(self, step):
+        return f"step {step} of '{self._directory}'"
+
+    def _checkpoint(self, step, strict, full):
+        """(checkpoint, its step)."""
+        find = options("treering_find_options", strict=bool(strict), full=bool(full))
+        if step == lib.TREERING_BEST:
+            metric, find.lowest = self._ranking()
+            name = ffi.from_buffer("char[]", metric.encode())
+            find.metric, find.metric_size = name, len(name)
+        out, found, error = ffi.new("treering_checkpoint **"), ffi.new("int64_t *"), new_error()
+        report = ffi.new("treering_report **")
+        status = lib.treering_manager_checkpoint(
+            out, found, report, self._handle.use(), step, find, ffi.NULL, error
+        )
+        skipped = ffi.gc(report[0], lib.treering_report_free) if report[0] != ffi.NULL else None
+        self._handle.check(status, error)
+        checkpoint = ffi.gc(out[0], lib.treering_checkpoint_free)
+        if skipped is not None and lib.treering_report_count(skipped):
+            text = ffi.string(lib.treering_report_text(skipped)).decode("utf-8", "replace").strip()
+            warnings.warn(
+                f"'{self._directory}': step {found[0]} is taken, since others are damaged:\n{text}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return checkpoint, found[0]
+
+    # -- listing
+
+    @property
+    def directory(self):
+        """The directory, a pathlib.Path."""
+        from pathlib import Path
+
+        return Path(self._directory)
+
+    def all_steps(self):
+        """The steps that are on the disk, ascending."""
+        return _versions.steps_of(self._handle.use())
+
+    def latest_step(self):
+        """The greatest step that is on the disk, or None."""
+        return _versions.latest_of(self._handle.use())
+
+    def best_step(self, metric=None, mode=None):
+        """The best step by `metric` and `mode` ("max" or "min"; None: those of the manager), of equal
+        ones the later; None if no step has the metric."""
+        if metric is None:
+            metric, lowest = self._ranking()
+            lowest = lowest if mode is None else mode == "min"
+        else:
+            lowest = mode == "min"
+        return _versions.best_of(self._handle.use(), metric, lowest)
+
+    def versions(self):
+        """A list with a `Version` for each step: metrics, metadata, times, size, path."""
+        return _versions.versions_of(self._handle.use(), self._directory)
+
+    def metadata(self, step=None):
+        """The `Version` of a step; without one, the JSON value that the directory was made with."""
+        if step is not None:
+            return self._version(step)
+        info = _versions.store_info(self._handle.use())
+        if not info.metadata_size:
+            return None
+        import json
+
+        return json.loads(ffi.buffer(info.metadata, info.metadata_size)[:])
+
+    def metrics(self, step):
+        """The metrics of a step, a dict, or None if it was saved without."""
+        return self._version(step).metrics
+
+    def reload(self):
+        """Sees what other processes have saved and deleted."""
+        error = new_error()
+        with self._handle.exclusive() as pointer:
+            self._handle.check(lib.treering_manager_reload(pointer, error), error)
+
+    def _version(self, step):
+        step = step_number(step)
+        found = _versions.version_of(self._handle.use(), self._directory, step)
+        if found is None:
+            raise CheckpointNotFoundError(
+                f"there is no step {step} in '{self._directory}'", status=lib.TREERING_NOT_FOUND
+            )
+        return found
+
+    def _ranking(self):
+        if self._best is None:
+            raise InvalidArgumentError(
+                "there is no metric to rank steps by; give best_metric to the manager",
+                status=lib.TREERING_INVALID_ARGUMENT,
+            )
+        return self._best
+
+
+def _which(step):
+    if step is None or step == "latest":
+        return lib.TREERING_LATEST
+    if step == "best":
+        return lib.TREERING_BEST
+    step = step_number(step)
+    if step < 0:
+        raise InvalidArgumentError(
+            f"step {step} is negative; steps begin at 0", status=lib.TREERING_INVALID_ARGUMENT
+        )
+    return step

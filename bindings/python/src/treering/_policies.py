@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+# Policies and functions as the C ABI's structs, and the callbacks through which C asks functions.
+#
+# C gets a number instead of a pointer to a Python object: a callback looks it up in a table here,
+# so nothing depends on when the garbage collector runs. A function that raises cannot raise through
+# C: the exception is kept, and the answer is the harmless one (not to save; to drop nothing).
+import itertools
+import threading
+from datetime import timedelta
+
+from . import policies as kinds
+from ._ffi import ffi, lib
+
+_numbers = itertools.count(1)
+_functions = {}  # number -> Function
+# Threads that are inside a callback: there, a manager must not be called or waited for.
+calling = set()
+
+
+class Function:
+    """A function among policies. `error` is what it raised last."""
+
+    def __init__(self, call):
+        self.call = call
+        self.number = next(_numbers)
+        self.error = None
+        _functions[self.number] = self
+
+    def close(self):
+        _functions.pop(self.number, None)
+
+    def take_error(self):
+        error, self.error = self.error, None
+        return error
+
+    def run(self, *arguments, check=bool):
+        """(what `check` makes of the answer, True), or (None, False) if something raised."""
+        me = threading.get_ident()
+        nested = me in calling
+        calling.add(me)
+        try:
+            return check(self.call(*arguments)), True
+        except BaseException as error:  # KeyboardInterrupt too: it is raised again when C returns
+            self.error = error
+            return None, False
+        finally:
+            if not nested:
+                calling.discard(me)
+
+
+def user(number):
+    return ffi.cast("void *", number)
+
+
+def number(pointer):
+    return int(ffi.cast("uintptr_t", pointer))
+
+
+def seconds(nanoseconds):
+    return None if nanoseconds == lib.TREERING_NO_TIME else nanoseconds / 1e9
+
+
+def text(data, size):
+    return ffi.buffer(data, size)[:].decode("utf-8", "surrogateescape") if size else ""
+
+
+def metrics_of(array, count):
+    return {text(array[i].name, array[i].name_size): array[i].value for i in range(count)}
+
+
+def _candidates(array, count):
+    return [
+        kinds.Candidate(
+            array[i].step, seconds(array[i].time), metrics_of(array[i].metrics, array[i].metric_count)
+        )
+        for i in range(count)
+    ]
+
+
+@ffi.def_extern(error=0)
+def treering_py_decide(pointer, step, candidates, count):
+    answer, fine = _functions[number(pointer)].run(step, _candidates(candidates, count))
+    return 1 if fine and answer else 0
+
+
+@ffi.def_extern(error=1)
+def treering_py_preserve(pointer, candidates, count, keep):
+    def one_for_each(answer):
+        answer = list(map(bool, answer))
+        if len(answer) != count:
+            raise ValueError(f"a keep policy answered {len(answer)} values for {count} versions")
+        return answer
+
+    versions = _candidates(candidates, count)
+    answer, fine = _functions[number(pointer)].run(versions, check=one_for_each)
+    if fine:
+        ffi.buffer(keep, count)[:] = bytes(answer)
+    return 0 if fine else 1
+
+
+# ---- to structs
+
+
+def as_list(policies):
+    """None, one policy or several, as a list."""
+    if policies is None:
+        return []
+    return list(policies) if isinstance(policies, (list, tuple)) else [policies]
+
+
+class Array:
+    """Policies as an array of structs; `functions` are those among them. Keep it as long as C may
+    read it, and close it when no manager uses it any more."""
+
+    def __init__(self, what, policies, table, callback):
+        self.count = len(policies)
+        self.size = ffi.sizeof(f"treering_{what}_policy")
+        self.array = ffi.new(f"treering_{what}_policy[]", self.count)
+        self.kept, self.functions = [], []
+        for slot, policy in zip(self.array, policies):
+            fill = table.get(type(policy))
+            if fill is not None:
+                fill(self, slot, policy)
+            elif callable(policy) and not isinstance(policy, type):
+                function = Function(policy)
+                self.functions.append(function)
+                slot.user = user(function.number)
+                callback(slot)
+            else:
+                self.close()
+                known = ", ".join(sorted(kind.__name__ for kind in table))
+                raise TypeError(f"{what}_policies takes {known} and functions, not {policy!r}")
+
+    def close(self):
+        for function in self.functions:
+            function.close()
+
+    def take_error(self):
+        errors = [function.take_error() for function in self.functions]
+        return next((error for error in errors if error is not None), None)
+
+
+def save_array(policies):
+    return Array("save", policies, _SAVE, _decide)
+
+
+def keep_array(policies):
+    return Array("keep", policies, _KEEP, _preserve)
+
+
+def nanoseconds(value):
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return max(round(value * 1e9), 0)
+
+
+def _decide(slot):
+    slot.kind, slot.decide = lib.TREERING_SAVE_CALLBACK, lib.treering_py_decide
+
+
+def _preserve(slot):
+    slot.kind, slot.preserve = lib.TREERING_KEEP_CALLBACK, lib.treering_py_preserve
+
+
+def _plain(kind, **fields):
+    """Fills the struct's fields from the policy's: field=(attribute, conversion)."""
+
+    def fill(self, slot, policy):
+        slot.kind = kind
+        for name, (attribute, convert) in fields.items():
+            setattr(slot, name, convert(getattr(policy, attribute)))
+
+    return fill
+
+
+def _steps(kind):
+    def fill(self, slot, policy):
+        slot.kind = kind
+        steps = ffi.new("int64_t[]", policy.steps)
+        self.kept.append(steps)
+        slot.steps, slot.step_count = steps, len(policy.steps)
+
+    return fill
+
+
+def _best(self, slot, policy):
+    name = policy.metric.encode()
+    memory = ffi.new("char[]", name)
+    self.kept.append(memory)
+    slot.kind, slot.metric, slot.metric_size = lib.TREERING_KEEP_BEST, memory, len(name)
+    slot.count, slot.lowest = policy.count, bool(policy.lowest)
+    slot.drop_without_metrics = bool(policy.drop_without_metrics)
+
+
+def _count(value):
+    return value or 0
+
+
+_SAVE = {
+    kinds.Interval: _plain(lib.TREERING_SAVE_INTERVAL, interval=("steps", int)),
+    kinds.Steps: _steps(lib.TREERING_SAVE_STEPS),
+    kinds.Continuous: _plain(lib.TREERING_SAVE_CONTINUOUS, interval=("seconds", nanoseconds)),
+    kinds.Requested: _plain(lib.TREERING_SAVE_PREEMPTION),
+    kinds.Initial: _plain(lib.TREERING_SAVE_INITIAL),
+}
+_KEEP = {
+    kinds.All: _plain(lib.TREERING_KEEP_ALL),
+    kinds.Latest: _plain(lib.TREERING_KEEP_LATEST, count=("count", int)),
+    kinds.EverySteps: _plain(
+        lib.TREERING_KEEP_EVERY_STEPS,
+        interval=("interval", int), greedy=("greedy", bool), count=("count", _count),
+    ),
+    kinds.Closest: _plain(
+        lib.TREERING_KEEP_CLOSEST, interval=("interval", int), count=("count", _count)
+    ),
+    kinds.EverySeconds: _plain(lib.TREERING_KEEP_EVERY_SECONDS, interval=("seconds", nanoseconds)),
+    kinds.Younger: _plain(lib.TREERING_KEEP_YOUNGER, interval=("seconds", nanoseconds)),
+    kinds.Best: _best,
+    kinds.Steps: _steps(lib.TREERING_KEEP_STEPS),
+}  # fmt: skip
