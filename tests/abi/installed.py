@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 
-SKIP = 77
 STRICT = ["-pedantic", "-Wall", "-Wextra", "-Werror"]
 
 
@@ -69,12 +68,6 @@ class Installed:
     def run(self, command, **more):
         subprocess.run(command, check=True, cwd=self.root, env=self.env, **more)
 
-    def library_is_empty(self):
-        """True as long as no C function is in the archive."""
-        archive = os.path.join(self.prefix, self.options.libdir, "libtreering.a")
-        names = subprocess.run(["nm", archive], stdout=subprocess.PIPE, text=True, check=True)
-        return " T treering_version\n" not in names.stdout
-
 
 def c11(here, folder):
     program = here.compile(os.path.join(folder, "c11_program.c"), "-std=c11", *STRICT)
@@ -90,9 +83,9 @@ def cxx17(here, folder):
 def examples(here, _):
     """The C examples compile against the install; what they print is the demo's affair."""
     folder = os.path.join(here.options.source, "bindings/c/examples")
-    sources = [n for n in sorted(os.listdir(folder)) if n.endswith(".c")] if os.path.isdir(folder) else []
-    for name in sources:
-        here.compile(os.path.join(folder, name), "-std=c11", *STRICT)
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".c"):
+            here.compile(os.path.join(folder, name), "-std=c11", *STRICT)
 
 
 def subproject(here, _):
@@ -113,9 +106,6 @@ def subproject(here, _):
 def main():
     options = arguments()
     with Installed(options) as here:
-        if here.library_is_empty():
-            print("the library has no C functions yet")
-            return SKIP
         for name in options.what:
             globals()[name](here, os.path.dirname(os.path.abspath(__file__)))
     return 0

@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../abi"))
 import installed  # noqa: E402
 
+SKIP = 77
 EXTENSION = {"c": ".c", "python": ".py"}
 
 
@@ -28,12 +29,13 @@ def main():
     with open(os.path.join(options.source, "README.md"), encoding="utf-8") as file:
         examples = blocks(file.read(), language)
     python = os.environ.get("TREERING_TEST_PYTHON", sys.executable)
-    if not examples or (language == "python" and not has_binding(python)):
-        print(f"no {language} example, or no binding to run it")
-        return installed.SKIP
+    if not examples:
+        print(f"the README has no {language} example")
+        return 1
+    if language == "python" and not has_binding(python):
+        print("no binding to run the example with")
+        return SKIP
     with installed.Installed(options) as here:
-        if language == "c" and here.library_is_empty():
-            return installed.SKIP
         for number, text in enumerate(examples):
             path = os.path.join(here.root, f"example{number}{EXTENSION[language]}")
             with open(path, "w", encoding="utf-8") as file:
