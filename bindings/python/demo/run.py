@@ -28,7 +28,7 @@ def start(folder):
 
 
 def follow(child, until=None):
-    """Shows what a training run says of checkpoints; returns when it ends or has printed a line starting with `until`."""
+    """Shows what a run says of checkpoints; returns when it ends or has said a line starting with `until`."""
     for line in child.stdout:
         if line.startswith(("saving", "resumed")):
             say("   " + line.rstrip())
@@ -57,10 +57,11 @@ def versions(folder):
 
 def show_kept(found):
     best = sorted(found, key=lambda epoch: (-found[epoch].metrics["accuracy"], -epoch))[:2]
+    last = sorted(found)[-2:]
     for epoch, version in found.items():
-        why = [word for word, chosen in (("last", sorted(found)[-2:]), ("best", best)) if epoch in chosen]
-        say(f"   epoch {epoch}: accuracy {version.metrics['accuracy']:.4f}, one of the {' and '.join(why)} two")
-    if len(found) > 4 or set(found) != set(best) | set(sorted(found)[-2:]):
+        why = " and ".join(word for word, chosen in (("last", last), ("best", best)) if epoch in chosen)
+        say(f"   kept: epoch {epoch}, accuracy {version.metrics['accuracy']:.4f}, of the {why} two")
+    if set(found) != set(best + last):
         fail(f"epochs {', '.join(map(str, found))} are there, not the last two and the best two")
 
 
@@ -146,7 +147,7 @@ def main():
     os.makedirs(work)
     unbroken, broken = os.path.join(work, "uninterrupted"), os.path.join(work, "killed")
 
-    say(f"1. Train {EPOCHS} epochs on handwritten digits without interruption; each is saved while the next runs")
+    say(f"1. Train {EPOCHS} epochs on handwritten digits; each is saved while the next one runs")
     follow(start(unbroken))
     whole = versions(unbroken)
     show_kept(whole)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Trains a small Flax NNX classifier on handwritten digits; saves each epoch while the next one runs, and resumes.
+# Trains a small Flax NNX classifier on handwritten digits; saves while it trains, and resumes.
 import argparse
 import os
 

@@ -162,6 +162,26 @@ def test_parents_are_made(tmp_path):
     assert (tmp_path / "a/b/run/STORE").is_file()
 
 
+def test_a_relative_directory_is_meant_when_the_manager_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with CheckpointManager("run") as manager:
+        os.mkdir("elsewhere")
+        monkeypatch.chdir("elsewhere")
+        manager.save(1, 0)
+    assert CheckpointManager("../run", read_only=True).restore() == 0
+    with CheckpointManager("../run", create=False) as manager:
+        assert manager.metadata(1).path.startswith(str(tmp_path / "run/data/00000001-"))
+
+
+def test_without_locks_two_may_write(run):
+    first, second = run(no_lock=True), run(no_lock=True)
+    first.save(1, 0)
+    second.reload()
+    second.save(2, 0)
+    first.reload()
+    assert first.all_steps() == [1, 2]
+
+
 def test_a_second_writer_is_told_who_the_first_is(run):
     first = run()
     with pytest.raises(BlockingIOError) as caught:
@@ -326,6 +346,7 @@ LOSSES = [5.0, 1.0, 4.0, 2.0, 3.0, 9.0]
     [
         ({}, [0, 1, 2, 3, 4, 5]),
         ({"max_to_keep": 2}, [4, 5]),
+        ({"max_to_keep": 2, "verify_before_prune": True}, [4, 5]),
         ({"max_to_keep": 1, "keep_period": 2}, [0, 2, 4, 5]),
         ({"keep_period": 2}, [0, 1, 2, 3, 4, 5]),
         ({"max_to_keep": 1, "keep_time_interval": 3600}, [0, 5]),
@@ -386,8 +407,8 @@ def test_what_a_keep_policy_raises_drops_nothing_and_is_said(run):
 
 def test_a_step_without_the_metric_stays_unless_told_otherwise(run):
     manager = run()
-    for step, metrics in enumerate([{"loss": 2.0}, None, {"loss": 1.0}, {"loss": float("nan")}, {"loss": 3.0}]):
-        manager.save(step, 0, metrics=metrics)
+    for step, loss in enumerate([2.0, None, 1.0, float("nan"), 3.0]):
+        manager.save(step, 0, metrics=None if loss is None else {"loss": loss})
     best = dict(metric="loss", count=1, lowest=True)
     assert [d.step for d in manager.prune(policies.Best(**best)) if d.keep] == [1, 2, 3, 4]
     dropping = policies.Best(**best, drop_without_metrics=True)
@@ -403,6 +424,12 @@ def test_the_best_is_found_by_metric(run):
     assert manager.best_step("loss", "max") == 0
     assert manager.best_step("other") is None
     assert difference(manager.restore("best"), tree(3)) is None and manager.restored_step == 3
+
+
+def test_a_step_without_the_metric_that_ranks_it_is_a_warning(run):
+    manager = run(best_metric="loss", max_to_keep=1)
+    with pytest.warns(RuntimeWarning, match="'loss'"):
+        manager.save(1, 0, metrics={"los": 1.0})
 
 
 def test_without_a_metric_there_is_no_best(run):

@@ -4,6 +4,7 @@
 # This file saves and changes; _manager_read.py restores and lists, _manager_handle.py waits and ends,
 # _manager_options.py turns arguments into policies, _lending.py makes trees safe from the program.
 import os
+import warnings
 import weakref
 
 from . import _errors, _lending, _policies, _versions
@@ -83,6 +84,7 @@ class CheckpointManager(Reading):
     ):  # fmt: skip
         if save_queue < 1:
             raise ValueError(f"save_queue must be at least 1, not {save_queue}")
+        self._wants_metric = best_metric
         self._best = ranking(best_metric, best_mode, keep_policies)
         self._asynchronous, self._read_only = bool(asynchronous), bool(read_only)
         self._budget, self._queue = staging_bytes or 1 << 30, save_queue
@@ -96,7 +98,7 @@ class CheckpointManager(Reading):
             no_lock=bool(no_lock), verify_before_prune=bool(verify_before_prune),
             staging_bytes=staging_bytes, save_queue=save_queue,
         )  # fmt: skip
-        weakref.finalize(self, self._handle.finalize).atexit = False
+        weakref.finalize(self, self._handle.dropped).atexit = False
 
     # -- saving
 
@@ -129,6 +131,12 @@ class CheckpointManager(Reading):
         text = b"" if metadata is None else json_text(metadata, "metadata")
         if not self._wanted(step, force, overwrite):
             return False
+        if self._wants_metric is not None and self._wants_metric not in numbers:
+            warnings.warn(
+                f"step {step} has no metric {self._wants_metric!r}, which is to rank it: it will be kept",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         if self._asynchronous:
             self._handle.wait_for_room(self._queue)
         prepared, borrow, total = _lending.prepare(wanted, self._budget if self._asynchronous else None)

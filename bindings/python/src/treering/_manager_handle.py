@@ -26,6 +26,7 @@ from ._versions import store_info
 
 SLICE = 0.05  # seconds: how long Ctrl-C may go unseen
 _live = set()  # handles that are to be closed
+_child = None  # the process whose multiprocessing.util knows of _at_exit
 
 
 def status_class(status):
@@ -144,7 +145,8 @@ class Handle:
         return store_info(self.use()).saving
 
     def steps_in_flight(self):
-        return [step for step, pending in self.in_flight if self.state(pending) < lib.TREERING_STATE_COMMITTED]
+        committed = lib.TREERING_STATE_COMMITTED
+        return [step for step, pending in self.in_flight if self.state(pending) < committed]
 
     # -- waiting
 
@@ -223,8 +225,15 @@ class Handle:
         self.lock = threading.Lock()
         self.in_flight = []
 
+    def dropped(self):
+        """The manager is gone, without a close."""
+        if not self.closed and self.process == os.getpid():
+            message = f"the manager of '{self.directory}' was dropped without a close"
+            warnings.warn(message, ResourceWarning, stacklevel=2)
+            self.finalize()
+
     def finalize(self):
-        """When the manager was dropped, or the interpreter exits, without a close."""
+        """Closes what nobody closed, at the interpreter's exit at the latest."""
         if self.closed or self.process != os.getpid():
             return
         if threading.get_ident() in calling:  # that thread cannot wait for itself
@@ -245,8 +254,16 @@ class Handle:
 
 def _last_to_register():
     """What registers last runs first at exit: before JAX takes down what a save may still read."""
+    global _child
     atexit.unregister(_at_exit)
     atexit.register(_at_exit)
+    # A child of multiprocessing ends without atexit, and has finalizers of its own instead.
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None and _child != os.getpid():
+        import multiprocessing.util
+
+        _child = os.getpid()
+        multiprocessing.util.Finalize(None, _at_exit, exitpriority=1000)
 
 
 def _at_exit():

@@ -51,10 +51,12 @@ def keep_list(given, count, period, seconds, best):
                 "those as policies.Latest or Best, EverySteps and EverySeconds"
             )
         return _policies.as_list(given)
-    first = [] if count is None else [policies.Best(best[0], count, best[1]) if best else policies.Latest(count)]
+    if count is None:
+        return []
+    first = policies.Best(best[0], count, best[1]) if best else policies.Latest(count)
     more = [] if period is None else [policies.EverySteps(period)]
     more += [] if seconds is None else [policies.EverySeconds(seconds)]
-    return first + more if first else []
+    return [first, *more]
 
 
 def ranking(metric, mode, keep):

@@ -50,7 +50,8 @@ def _duration(owner, value, least):
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{type(owner).__name__}: a time is a number of seconds or a timedelta, not {value!r}")
+        name = type(owner).__name__
+        raise TypeError(f"{name}: a time is a number of seconds or a timedelta, not {value!r}")
     if not least <= value <= 9e9:  # also not NaN
         raise ValueError(f"{type(owner).__name__}: {value} seconds; {least} to 9e9 are allowed")
 
