@@ -4,7 +4,9 @@
 #include "support.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 
 static const treering_save_options quick = {.struct_size = sizeof quick, .not_durable = 1};
 static const treering_save_options replace = {
@@ -196,6 +198,102 @@ static void a_save_that_fails_half_way_leaves_the_old_file_and_nothing_else(void
   treering_tree_free(tree);
 }
 
+static int32_t killing_fill(void* user, uint64_t offset, void* dst, uint64_t size) {
+  (void)user;
+  if (offset > 0) raise(SIGKILL);
+  memset(dst, 7, (size_t)size);
+  return 0;
+}
+
+/* The signal that ended a child which did `work`; 0 if none did. */
+static int signal_of(void (*work)(void)) {
+  int status = 0;
+  const pid_t child = fork();
+  if (child == 0) {
+    work();
+    _exit(0);
+  }
+  assert_true(child > 0);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void save_and_be_killed(void) {
+  static const uint64_t shape[] = {40000000};
+  treering_node node = make_array(no_key(), TREERING_UINT8, 1, shape, NULL);
+  treering_tree* tree = NULL;
+  uint64_t id = 0;
+  node.fill = killing_fill;
+  if (treering_tree_create(&tree, NULL) != 0 ||
+      treering_tree_append(&id, tree, TREERING_NO_NODE, &node, NODE_SIZE, 1, NULL, NULL) != 0) {
+    return;
+  }
+  treering_save(in_scratch("run.ring"), TREERING_NUL, tree, &replace, NULL);
+}
+
+/* The name of the first entry that begins with a dot and is no folder's. */
+static void find_hidden(char* name, size_t room) {
+  DIR* dir = opendir(scratch_folder);
+  struct dirent* entry;
+  name[0] = '\0';
+  while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    if (entry->d_name[0] == '.' && strlen(entry->d_name) > 2) {
+      snprintf(name, room, "%s", entry->d_name);
+    }
+  }
+  if (dir != NULL) closedir(dir);
+}
+
+static void a_killed_save_leaves_the_old_file_and_one_temporary(void** state) {
+  char name[256];
+  (void)state;
+  assert_ok(save_sample(in_scratch("run.ring"), &quick));
+  assert_int_equal(signal_of(save_and_be_killed), SIGKILL);
+  assert_ok(open_path(in_scratch("run.ring")));
+  assert_int_equal(scratch_entries(), 2);
+  find_hidden(name, sizeof name);
+  assert_int_equal(strlen(name), strlen(".run.ring.") + 32 + strlen(".tmp"));
+  assert_memory_equal(name, ".run.ring.", 10);
+  assert_int_equal(strspn(name + 10, "0123456789abcdef"), 32);
+  assert_string_equal(name + 42, ".tmp");
+  assert_ok(save_sample(in_scratch("run.ring"), &replace));
+  assert_int_equal(unlink(in_scratch(name)), 0);
+  assert_ok(open_path(in_scratch("run.ring")));
+}
+
+static void touch_a_view_of_a_cut_file(void) {
+  treering_open_options options = {.struct_size = sizeof options, .map = 1};
+  treering_checkpoint* checkpoint = NULL;
+  treering_blob* view = NULL;
+  const volatile uint8_t* bytes = NULL;
+  uint64_t id = 0;
+  signal(SIGBUS, SIG_DFL); /* sanitizers handle it */
+  if (treering_checkpoint_open(&checkpoint, in_scratch("cut.ring"), TREERING_NUL, &options, NULL) ||
+      treering_checkpoint_find(&id, checkpoint, "", 0, "params/kernel", TREERING_NUL, NULL) ||
+      treering_checkpoint_view(&view, checkpoint, id, NULL, NULL, NULL) ||
+      truncate(in_scratch("cut.ring"), 100) != 0) {
+    return;
+  }
+  bytes = (const volatile uint8_t*)treering_blob_data(view);
+  (void)bytes[treering_blob_size(view) - 1];
+}
+
+static void a_file_cut_after_opening_ends_views_in_a_signal_and_reads_in_a_status(void** state) {
+  treering_checkpoint* checkpoint = NULL;
+  treering_tree* tree = (treering_tree*)&checkpoint;
+  (void)state;
+  assert_ok(save_sample(in_scratch("cut.ring"), &quick));
+  assert_int_equal(signal_of(touch_a_view_of_a_cut_file), SIGBUS);
+  assert_ok(save_sample(in_scratch("cut.ring"), &replace));
+  assert_ok(
+      treering_checkpoint_open(&checkpoint, in_scratch("cut.ring"), TREERING_NUL, NULL, err()));
+  assert_int_equal(truncate(in_scratch("cut.ring"), 100), 0);
+  assert_fails(treering_checkpoint_load(&tree, checkpoint, NULL, 0, NULL, err()),
+               TREERING_CORRUPT_TRUNCATED, "cut.ring");
+  assert_null(tree);
+  treering_checkpoint_free(checkpoint);
+}
+
 static void a_writer_freed_before_its_end_leaves_nothing(void** state) {
   treering_writer* writer = NULL;
   sample s;
@@ -292,6 +390,8 @@ int main(void) {
       TEST(saving_into_a_missing_folder_is_not_found),
       TEST(an_existing_file_is_only_replaced_when_asked),
       TEST(a_save_that_fails_half_way_leaves_the_old_file_and_nothing_else),
+      TEST(a_killed_save_leaves_the_old_file_and_one_temporary),
+      TEST(a_file_cut_after_opening_ends_views_in_a_signal_and_reads_in_a_status),
       TEST(a_writer_freed_before_its_end_leaves_nothing),
       TEST(a_full_disk_is_no_space_and_leaves_nothing),
       TEST(an_unwritable_folder_is_a_permission_failure),
