@@ -6,6 +6,7 @@
 # point of the log the image holds all that was flushed before and, of the writes since the last
 # flush, all up to the point or a seeded subset. It is mounted, so that the journal is replayed, and
 # judged. The control is the same without our flushes, and must be found damaged.
+import collections
 import concurrent.futures
 import contextlib
 import ctypes
@@ -27,10 +28,12 @@ PIECE = 4096  # what a disk writes as one
 SIZES = {"ext4": "96M", "xfs": "320M"}
 MKFS = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"]}
 OPTIONS = {"ext4": "loop", "xfs": "loop,nouuid"}
-WORK = [
-    "kib 400", "create", "save 1", "save 2", "save 3", "overwrite 2 1", "delete 1", "close",
+CREATION = ["create", "close"]
+SAVES = [
+    "kib 400", "open", "save 1", "save 2", "save 3", "overwrite 2 1", "delete 1", "close",
     "keep 2", "open", "save 4", "async 5", "overwrite 5 2", "delete 5", "async 6", "close",
 ]  # fmt: skip
+WORK = CREATION + SAVES
 libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
@@ -92,6 +95,22 @@ def expected_states():
 # ---- recording
 
 
+def unmount(folder):
+    if subprocess.run(["umount", folder]).returncode:
+        subprocess.run(["umount", "-l", folder])
+
+
+def end(daemon, disk):
+    """Unmounts the logging disk, which ends its process."""
+    subprocess.run(["fusermount3", "-u", "-q", disk])
+    daemon.terminate()
+    try:
+        daemon.wait(20)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+
+
 @contextlib.contextmanager
 def mounted_log(tools, folder, kind):
     """A file system on the logging disk: its mount point, and the file for marks."""
@@ -104,18 +123,16 @@ def mounted_log(tools, folder, kind):
     os.makedirs(mount)
     with contextlib.ExitStack() as stack:
         daemon = subprocess.Popen([tools["fuse-disk"], image, journal, disk])
-        stack.callback(daemon.wait)
-        stack.callback(daemon.terminate)
-        stack.callback(subprocess.run, ["fusermount3", "-u", "-q", disk], check=False)
-        end = time.monotonic() + 10
+        stack.callback(end, daemon, disk)
+        deadline = time.monotonic() + 20
         while not os.path.exists(os.path.join(disk, "disk")):
-            if daemon.poll() is not None or time.monotonic() > end:
+            if daemon.poll() is not None or time.monotonic() > deadline:
                 raise OSError("the logging disk was not mounted")
             time.sleep(0.02)
         loop = system("losetup", "-f", "--show", os.path.join(disk, "disk"))
         stack.callback(subprocess.run, ["losetup", "-d", loop], check=False)
         system("mount", "-t", kind, loop, mount)
-        stack.callback(subprocess.run, ["umount", mount], check=False)
+        stack.callback(unmount, mount)
         yield mount, os.path.join(disk, "mark")
 
 
@@ -128,22 +145,22 @@ def neighbour(path):
 
 def record(tools, folder, kind, flushing):
     """Works on the logging disk; the log as (kind, offset, size or data) up to the last answer."""
-    env = dict(os.environ)
-    if not flushing:
-        env["LD_PRELOAD"] = tools["no_flush"]
+    env = {} if flushing else {"LD_PRELOAD": tools["no_flush"]}
     with mounted_log(tools, folder, kind) as (mount, mark):
-        with Session(tools["driver"], os.path.join(mount, "store"), mark, env) as session:
-            for command in WORK:
-                session.must(*command.split())
-                neighbour(os.path.join(mount, "neighbour"))
-        end = os.path.getsize(os.path.join(folder, "log"))
-    return parse(os.path.join(folder, "log"), end)
+        for commands, more in ((CREATION, {}), (SAVES, env)):
+            store = os.path.join(mount, "store")
+            with Session(tools["driver"], store, mark, {**os.environ, **more}) as session:
+                for command in commands:
+                    session.must(*command.split())
+                    neighbour(os.path.join(mount, "neighbour"))
+        size = os.path.getsize(os.path.join(folder, "log"))
+    return parse(os.path.join(folder, "log"), size)
 
 
-def parse(path, end):
+def parse(path, until):
     log = []
     with open(path, "rb") as file:
-        while file.tell() < end:
+        while file.tell() < until:
             kind, offset, size = HEAD.unpack(file.read(HEAD.size))
             kind = chr(kind)
             log.append((kind, offset, file.read(size) if kind in "WM" else size))
@@ -179,13 +196,14 @@ def points(log, limit, chance, from_answer):
             start = position + 1
         if kind in "WDF" and answers >= from_answer:
             cuts.append((position + 1, start))
-    wanted = [(position, None) for position, _ in spread(cuts, limit - limit // 3)]
-    several = [(p, s) for p, s in cuts if sum(kind in "WD" for kind, _, _ in log[s:p]) > 1]
-    for position, start in spread(several, limit // 3):
-        changes = [c for c in log[start:position] if c[0] in "WD"]
-        if chance.random() < 0.5:
-            changes = [piece for change in changes for piece in pieces(change)]
-        wanted.append((position, [c for c in changes if chance.random() < 0.5]))
+    wanted = [(position, None) for position, _ in spread(cuts, limit - limit // 2)]
+    several = []
+    for position, start in cuts:
+        changes = [change for change in log[start:position] if change[0] in "WD"]
+        torn = [piece for change in changes for piece in pieces(change)]
+        several += [(position, some) for some in (changes, torn) if len(some) > 1]
+    for position, some in spread(several, limit // 2):
+        wanted.append((position, [c for c in some if chance.random() < 0.5]))
     return sorted(wanted, key=lambda point: point[0])
 
 
@@ -231,9 +249,9 @@ def judge(tools, kind, path, answers, allowed):
         try:
             store = os.path.join(mount, "store")
             # Until creation was acknowledged there may be no store.
-            harness.verdict(tools["driver"], store, allowed[answers], 99, answers < 2)
+            harness.verdict(tools["driver"], store, allowed[answers], 99, answers < 1)
         finally:
-            subprocess.run(["umount", mount], check=False)
+            unmount(mount)
     finally:
         os.rmdir(mount)
         os.unlink(path)
@@ -244,6 +262,7 @@ def measure(tools, work, kind, flushing, limit, seed):
     name = kind if flushing else f"{kind} without flushes"
     findings = harness.Findings(name) if flushing else None
     figures = {"images": 0, "subsets": 0, "bad": 0}
+    found = collections.Counter()
     allowed = expected_states()
     with harness.scratch(work, f"device-{kind}") as folder:
         log = record(tools, folder, kind, flushing)
@@ -258,6 +277,7 @@ def measure(tools, work, kind, flushing, limit, seed):
                 judge(tools, kind, path, answers, allowed)
             except (Bad, OSError, subprocess.SubprocessError, json.JSONDecodeError) as error:
                 figures["bad"] += 1
+                found[" ".join(str(error).split(" ")[:4])] += 1
                 if findings:
                     what = "a subset at" if subset else "cut at"
                     findings.add(f"{what} {position} of {len(log)}, seed {seed}", error)
@@ -270,7 +290,7 @@ def measure(tools, work, kind, flushing, limit, seed):
                 figures["images"] += 1
                 figures["subsets"] += image[-1]
                 pool.submit(one, *image)
-    harness.say(f"{name}: {figures}")
+    harness.say(f"{name}: {figures} {dict(found) if found else ''}")
     return figures
 
 
@@ -281,7 +301,7 @@ def run(tools, work, quick=False, seed=1):
         return {"bad": 1, "not_possible": why_not}
     result = {"seed": seed, "images": 0, "bad": 0, "control_missed": 0}
     for kind in ("ext4", "xfs"):
-        figures = measure(tools, work, kind, True, 24 if quick else 240, seed)
+        figures = measure(tools, work, kind, True, 24 if quick else 480, seed)
         control = measure(tools, work, kind, False, 12 if quick else 60, seed)
         result[kind], result[f"{kind}_without_flushes"] = figures, control
         result["images"] += figures["images"]

@@ -391,7 +391,8 @@ static void Terminate(int signal) {
   terminated = 1;
 }
 
-/* A version that was deleted meanwhile is no fault; a step that goes back is one. */
+/* A version that was deleted meanwhile is no fault; a step that goes back is one, and none at all
+ * once there was one. */
 static int Watch(void) {
   treering_manager* reader = NULL;
   uint64_t restored = 0, gone = 0;
@@ -415,7 +416,7 @@ static int Watch(void) {
       last = step;
       Judge(checkpoint, step, 0);
       ++restored;
-    } else if (status == TREERING_NOT_FOUND || status == TREERING_NOT_FOUND_GONE) {
+    } else if (status == TREERING_NOT_FOUND_GONE || (status == TREERING_NOT_FOUND && last < 0)) {
       ++gone;
     } else {
       Wrong(step, treering_status_name(status), error.message);
