@@ -8,6 +8,8 @@
 //
 // A flush that failed is never repeated on the same file: the kernel has dropped the pages by then
 // and would answer yes.
+#include <new>
+
 #include "base/planted.h"
 #include "format/names.h"
 #include "manager/store.h"
@@ -69,8 +71,11 @@ void Store::End(const Attempt& attempt) {
   active_.erase(attempt.folder_);
   if (attempt.kept_ || Forked()) return;
   // What cannot be removed now is a leftover by its name, and the next writer's to sweep.
-  static_cast<void>(attempt.directory_->Remove(format::kContainerName));
-  static_cast<void>(data_->RemoveChild(attempt.folder_));
+  try {
+    static_cast<void>(attempt.directory_->Remove(format::kContainerName));
+    static_cast<void>(data_->RemoveChild(attempt.folder_));
+  } catch (const std::bad_alloc&) {  // a destructor must not throw
+  }
 }
 
 Status Attempt::Seal() {
@@ -100,6 +105,7 @@ Status Store::Commit(Attempt* attempt, format::ManifestRecord record, bool overw
   record.attempt = attempt->bits_;
   record.started = attempt->started_;
   record.committed = root_->Now();
+  attempt->kept_ = true;  // nor may they go if memory ends behind the rename
   Status committed = CommitRecord(std::move(record), attempt->folder_, attempt->durable_, out);
   attempt->kept_ = committed.ok() || committed.code() == Code::kOutcomeUnknown;
   if (base::Planted(5) && attempt->kept_) static_cast<void>(attempt->Seal());
@@ -117,6 +123,9 @@ Status Store::CommitRecord(format::ManifestRecord record, const std::string& att
     record.previous_digest = last->digest;
   }
   const std::vector<uint8_t> bytes = format::EncodeManifest(&record);
+  // What is needed behind the rename is made before it, where memory may still end.
+  const auto shared = std::make_shared<const format::ManifestRecord>(std::move(record));
+  std::shared_ptr<const Catalog> next = before->With(shared);
   const std::string temporary = format::TemporaryRecordName(attempt);
   TR_ASSIGN_OR_RETURN(const bool stale, manifests_->Exists(temporary));
   if (stale) TR_RETURN_IF_ERROR(manifests_->Remove(temporary));
@@ -125,14 +134,14 @@ Status Store::CommitRecord(format::ManifestRecord record, const std::string& att
     static_cast<void>(manifests_->Remove(temporary));
     return written;
   }
-  Status published = Publish(temporary, record, durable);
+  Status published = Publish(temporary, *shared, durable);
   if (published.ok() || published.code() == Code::kOutcomeUnknown) {
-    auto shared = std::make_shared<const format::ManifestRecord>(std::move(record));
     if (out != nullptr) *out = shared;
     unknown_ = !published.ok();
     // After an unknown outcome the listing tells what is there to be seen; if it cannot be had, the
     // record counts, because its files must not be touched.
-    if (published.ok() || !ReloadLocked().ok()) SetCatalog(before->With(std::move(shared)));
+    SetCatalog(std::move(next));
+    if (unknown_) static_cast<void>(ReloadLocked());
   }
   return published;
 }
