@@ -137,11 +137,12 @@ Status Store::CommitRecord(format::ManifestRecord record, const std::string& att
   Status published = Publish(temporary, *shared, durable);
   if (published.ok() || published.code() == Code::kOutcomeUnknown) {
     if (out != nullptr) *out = shared;
-    unknown_ = !published.ok();
+    const bool doubt = unknown_ || !published.ok();
+    unknown_ = !published.ok() || (unknown_ && !durable);
     // After an unknown outcome the listing tells what is there to be seen; if it cannot be had, the
     // record counts, because its files must not be touched.
     SetCatalog(std::move(next));
-    if (unknown_) static_cast<void>(ReloadLocked());
+    if (doubt) static_cast<void>(ReloadLocked());
   }
   return published;
 }
