@@ -115,6 +115,9 @@ Status Store::Commit(Attempt* attempt, format::ManifestRecord record, bool overw
 Status Store::CommitRecord(format::ManifestRecord record, const std::string& attempt, bool durable,
                            Record* out) {
   const std::shared_ptr<const Catalog> before = catalog();
+  if (before->newest() == UINT64_MAX) {
+    return Status(Code::kLimit, "'" + name_ + "' has a record of the greatest number; remove it");
+  }
   record.number = before->newest() + 1;
   record.store = record_.uuid;
   if (!before->records().empty()) {
@@ -123,6 +126,11 @@ Status Store::CommitRecord(format::ManifestRecord record, const std::string& att
     record.previous_digest = last->digest;
   }
   const std::vector<uint8_t> bytes = format::EncodeManifest(&record);
+  if (bytes.size() > format::kMaxManifest) {
+    return Status(Code::kLimit, "the record of " + StepName(record.step) + " would have " +
+                                    std::to_string(bytes.size()) +
+                                    " bytes, more than any record; give smaller metadata");
+  }
   // What is needed behind the rename is made before it, where memory may still end.
   const auto shared = std::make_shared<const format::ManifestRecord>(std::move(record));
   std::shared_ptr<const Catalog> next = before->With(shared);
