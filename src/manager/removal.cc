@@ -131,6 +131,10 @@ Status Store::RemoveData(const std::set<std::string>& folders) {
 
 Status Store::RemoveFolder(const std::string& folder, bool* complete) {
   *complete = true;
+  // Tables of files may name any folder, but only a name that proves itself is ours.
+  int64_t step = 0;
+  format::Uuid bits{};
+  if (!format::ParseAttemptName(record_.uuid, folder, &step, &bits)) return {};
   auto directory = data_->OpenChild(folder);
   if (!directory.ok()) {
     return directory.status().code() == Code::kNotFoundFile ? Status()
