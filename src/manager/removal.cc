@@ -102,7 +102,11 @@ Status Store::RemoveRecords(const std::vector<uint64_t>& numbers) {
   std::set<uint64_t> gone;
   for (const uint64_t number : numbers) {
     const Status removed = manifests_->Remove(format::RecordName(number));
-    if (!removed.ok() && removed.code() != Code::kNotFoundFile) return removed;
+    if (!removed.ok() && removed.code() != Code::kNotFoundFile) {
+      // What went before is gone for good, or no sweep may follow it.
+      if (!manifests_->Sync().ok()) unknown_ = true;
+      return removed;
+    }
     gone.insert(number);
   }
   SetCatalog(catalog()->Without(gone));
