@@ -198,6 +198,19 @@ def test_a_queue_takes_more_saves(run, gate):
     assert manager.restore(2)[0] == 2
 
 
+def test_close_cancels_what_its_time_is_too_short_for(run, gate):
+    manager = run(keep_policies=gate, save_queue=2)
+    manager.save(1, 0)
+    assert gate.entered.wait(LIMIT)
+    manager.save(2, 0)
+    threading.Timer(0.2, gate.opened.set).start()
+    with pytest.raises(TimeoutError):
+        manager.close(timeout=0.01)
+    with pytest.raises(RuntimeError, match="closed"):
+        manager.save(3, 0)
+    assert run().all_steps() == [1]
+
+
 def test_ctrl_c_ends_a_wait_and_the_manager_goes_on(run, gate):
     manager = run(keep_policies=gate)
     manager.save(1, 0)
@@ -338,6 +351,25 @@ def test_a_manager_that_is_dropped_finishes_its_save(tmp_path):
         gc.collect()
     with CheckpointManager(tmp_path / "run") as manager:
         assert manager.all_steps() == [1] and (manager.restore() == np.arange(BIG)).all()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_manager_may_be_dropped_on_its_own_thread(tmp_path):
+    holder, begun, dropped = [], threading.Event(), threading.Event()
+
+    def keep(versions):
+        assert begun.wait(LIMIT)
+        holder.clear()
+        gc.collect()
+        dropped.set()
+        return [True] * len(versions)
+
+    holder.append(CheckpointManager(tmp_path / "run", keep_policies=keep))
+    holder[0].save(1, np.arange(1000))
+    begun.set()
+    assert dropped.wait(LIMIT)
+    with CheckpointManager(tmp_path / "run", lock_timeout=LIMIT) as manager:
+        assert manager.all_steps() == [1]
 
 
 def test_an_exit_without_close_finishes_the_save(tmp_path):

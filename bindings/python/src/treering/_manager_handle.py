@@ -228,9 +228,11 @@ class Handle:
     def dropped(self):
         """The manager is gone, without a close."""
         if not self.closed and self.process == os.getpid():
-            message = f"the manager of '{self.directory}' was dropped without a close"
-            warnings.warn(message, ResourceWarning, stacklevel=2)
-            self.finalize()
+            try:
+                message = f"the manager of '{self.directory}' was dropped without a close"
+                warnings.warn(message, ResourceWarning, stacklevel=2)
+            finally:
+                self.finalize()
 
     def finalize(self):
         """Closes what nobody closed, at the interpreter's exit at the latest."""

@@ -160,7 +160,8 @@ class EverySeconds:
 
 @dataclass(frozen=True)
 class Younger:
-    """Keep what was committed less than `seconds` (a number, or a timedelta) ago."""
+    """Keep the first step that was committed at most `seconds` (a number, or a timedelta) ago, and
+    all after it."""
 
     seconds: Seconds
 
@@ -171,8 +172,8 @@ class Younger:
 @dataclass(frozen=True)
 class Best:
     """Keep the `count` best steps by `metric`: the highest values, or the lowest with `lowest`; of
-    equal ones the later. Steps without the metric (or with NaN) are kept and do not count, or go
-    first with `drop_without_metrics`."""
+    equal ones the later. Steps without the metric (or with NaN) are kept and do not count; with
+    `drop_without_metrics` they go as soon as there are more than `count` steps."""
 
     metric: str
     count: int
