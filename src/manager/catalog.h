@@ -29,10 +29,10 @@ struct BadRecord {
 class Catalog {
  public:
   // Reads every record that `before` (may be null) does not have. A record that another process
-  // deletes meanwhile is not there.
+  // deletes meanwhile is not there; then it looks again, up to `again` times.
   static base::Result<std::shared_ptr<const Catalog>> Read(const storage::Directory& manifests,
                                                            const format::Uuid& store,
-                                                           const Catalog* before);
+                                                           const Catalog* before, int again = 3);
   // The same with a record more, or with fewer.
   std::shared_ptr<const Catalog> With(Record record) const;
   std::shared_ptr<const Catalog> Without(const std::set<uint64_t>& numbers) const;

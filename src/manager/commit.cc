@@ -134,6 +134,7 @@ Status Store::CommitRecord(format::ManifestRecord record, const std::string& att
   // What is needed behind the rename is made before it, where memory may still end.
   const auto shared = std::make_shared<const format::ManifestRecord>(std::move(record));
   std::shared_ptr<const Catalog> next = before->With(shared);
+  if (bytes.size() > format::kMaxManifest) return RecordTooLarge(bytes.size());
   const std::string temporary = format::TemporaryRecordName(attempt);
   TR_ASSIGN_OR_RETURN(const bool stale, manifests_->Exists(temporary));
   if (stale) TR_RETURN_IF_ERROR(manifests_->Remove(temporary));

@@ -155,6 +155,7 @@ Result<Found> Manager::Find(int64_t step, const FindOptions& find, container::Op
       Status intact = CheckIntact(record, find.full, options, &found.container);
       if (intact.ok()) return found;
       gone = gone || intact.code() == Code::kNotFoundGone;
+      if (gone && step < 0 && round < 2) break;  // there may be a later or better one by now
       if (step >= 0 || (find.strict && !gone)) {
         return std::move(intact).WithContext(StepName(*record));
       }

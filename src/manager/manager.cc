@@ -39,6 +39,10 @@ Status CheckMetrics(const std::vector<format::Metric>& metrics) {
       return Status(Code::kInvalidArgument, "a metric's name must have 1 to 255 bytes, not " +
                                                 std::to_string(metric.name.size()));
     }
+    uint64_t offset = 0;
+    if (!container::IsJson(format::JsonQuoted(metric.name), &offset)) {
+      return Status(Code::kInvalidArgument, "a metric's name is not UTF-8");
+    }
     if (!names.insert(metric.name).second) {
       return Status(Code::kInvalidArgument, "the metric '" + metric.name + "' is given twice");
     }

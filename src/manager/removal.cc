@@ -244,10 +244,16 @@ Status Store::SweepData(bool remove, std::vector<Leftover>* found) {
 uint64_t Store::WholeContainers(const std::vector<std::string>& folders) const {
   uint64_t whole = 0;
   for (const std::string& folder : folders) {
-    auto directory = data_->OpenChild(folder);
-    if (!directory.ok()) continue;
-    auto file = (*directory)->OpenToRead(format::kContainerName);
-    if (file.ok() && container::Container::Open(std::move(*file), {}).ok()) ++whole;
+    const auto directory = data_->OpenChild(folder);
+    auto file = directory.ok() ? (*directory)->OpenToRead(format::kContainerName)
+                               : Result<std::unique_ptr<storage::ReadableFile>>(directory.status());
+    const Status opened = file.ok() ? container::Container::Open(std::move(*file), {}).status()
+                                    : std::move(file.status());
+    // What could not be read, or not by this version, may be whole.
+    const bool broken = opened.code() == Code::kNotFoundFile ||
+                        opened.code() == Code::kNotTreering ||
+                        base::ClassOf(opened.code()) == static_cast<int>(Code::kCorrupt);
+    if (!broken) ++whole;
   }
   return whole;
 }

@@ -131,6 +131,7 @@ Result<std::unique_ptr<Store>> Store::Open(std::unique_ptr<storage::Directory> p
   TR_RETURN_IF_ERROR(store->OpenDirectories());
   if (!store->read_only()) TR_RETURN_IF_ERROR(store->FlushTree());
   TR_RETURN_IF_ERROR(store->Reload());
+  if (!store->read_only()) TR_RETURN_IF_ERROR(store->RequireKnownFeatures());
   // Cleaning up is no condition of opening: what could not be removed is reported by Sweep(false).
   if (!store->read_only() && sweep) static_cast<void>(store->CleanUp());
   return store;
@@ -154,6 +155,12 @@ Status Store::TakeLock() {
                       "\nsince " + Utc(root_->Now()) + "\n");
 }
 
+Status RecordTooLarge(uint64_t size) {
+  return Status(Code::kLimit, "the record would have " + std::to_string(size) +
+                                  " bytes, more than the " + std::to_string(format::kMaxManifest) +
+                                  " there may be; save large documents as items");
+}
+
 Status Store::Create() {
   TR_ASSIGN_OR_RETURN(manifests_, OpenOrMake(root_.get(), format::kManifestsName));
   TR_ASSIGN_OR_RETURN(data_, OpenOrMake(root_.get(), format::kDataName));
@@ -167,6 +174,7 @@ Status Store::Create() {
   record.created = root_->Now();
   record.metadata = options_.metadata;
   const std::vector<uint8_t> bytes = format::EncodeStore(record);
+  if (bytes.size() > format::kMaxManifest) return RecordTooLarge(bytes.size());
   if (bytes.size() > format::kMaxManifest) {
     return Status(Code::kLimit, "the metadata of '" + name_ + "' are too large; give less");
   }
@@ -206,6 +214,16 @@ Status Store::ReadStoreRecord() {
     return Status(
         Code::kUnsupportedFeature,
         "'" + name_ + "' uses features that this version can only read; open it read-only");
+  }
+  return {};
+}
+
+Status Store::RequireKnownFeatures() const {
+  for (const auto& [number, record] : catalog()->records()) {
+    if (record->features_ro_compat == 0) continue;
+    return Status(Code::kUnsupportedFeature,
+                  "record " + format::RecordName(number) + " of '" + name_ +
+                      "' uses features that this version can only read; open it read-only");
   }
   return {};
 }

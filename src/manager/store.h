@@ -44,6 +44,9 @@ struct Leftover {
 
 class Store;
 
+// kLimit: a record of so many bytes could not be read back.
+base::Status RecordTooLarge(uint64_t size);
+
 // One version while it is written. Used by one thread; must end before its store does.
 class Attempt {
  public:
@@ -147,6 +150,7 @@ class Store {
   base::Status OpenDirectories();
   base::Status ReadStoreRecord();
   base::Status FlushTree();
+  base::Status RequireKnownFeatures() const;
   base::Status RequireWriter() const;
   base::Status RequireKnownOutcome() const;
   storage::Replace NoReplace() const;
