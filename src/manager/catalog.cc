@@ -3,7 +3,8 @@
 //
 // Records are created once and never changed, so reading the directory again reads the new names
 // only. Another process may delete records between the listing and the opening: a name that is
-// gone by then is not there, which is what the listing will say next time.
+// gone by then is not there. What replaced it may have come after the listing, so the directory is
+// listed again.
 //
 // A record that fails its checks is kept aside with the reason. It still counts for the greatest
 // number, so that its number is not given again, and its presence stops the sweep above: nobody can
@@ -51,9 +52,10 @@ void AddFolders(const format::ManifestRecord& record, std::set<std::string>* fol
 
 Result<std::shared_ptr<const Catalog>> Catalog::Read(const storage::Directory& manifests,
                                                      const format::Uuid& store,
-                                                     const Catalog* before) {
+                                                     const Catalog* before, int again) {
   TR_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, manifests.List());
   auto catalog = std::make_shared<Catalog>();
+  bool gone = false;
   for (const storage::Entry& entry : entries) {
     uint64_t number = 0;
     if (!format::ParseRecordName(entry.name, &number)) continue;
@@ -68,7 +70,9 @@ Result<std::shared_ptr<const Catalog>> Catalog::Read(const storage::Directory& m
     Result<Record> record = ReadRecord(manifests, entry.name, number, store);
     if (record.ok()) {
       catalog->records_.emplace(number, std::move(*record));
-    } else if (record.status().code() != Code::kNotFoundFile) {
+    } else if (record.status().code() == Code::kNotFoundFile) {
+      gone = true;
+    } else {
       // What the system refuses (no memory, no descriptors) says nothing about the record.
       if (base::ClassOf(record.status().code()) == static_cast<int>(Code::kIo) ||
           record.status().code() == Code::kNoMemory) {
@@ -77,6 +81,7 @@ Result<std::shared_ptr<const Catalog>> Catalog::Read(const storage::Directory& m
       catalog->bad_.push_back({entry.name, std::move(record.status())});
     }
   }
+  if (gone && again > 0) return Read(manifests, store, before, again - 1);
   catalog->Index();
   return std::shared_ptr<const Catalog>(std::move(catalog));
 }
