@@ -91,6 +91,7 @@ format::ManifestFile FileEntry(std::string_view name, uint64_t size, const codec
 Result<uint64_t> Manager::Rebuild(tree::Report* report) {
   TR_RETURN_IF_ERROR(store_->Usable());
   TR_RETURN_IF_ERROR(queue_.Wait(-1));
+  TR_RETURN_IF_ERROR(store_->Reload());  // records that were put back meanwhile
   TR_ASSIGN_OR_RETURN(const std::vector<Store::Orphan> orphans, store_->Orphans());
   std::map<int64_t, std::vector<Lost>> by_step;
   for (const Store::Orphan& orphan : orphans) {
@@ -110,7 +111,7 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
   }
   uint64_t count = 0;
   for (auto& [step, candidates] : by_step) {
-    const bool known = store_->catalog()->Find(step) != nullptr;
+    const bool known = !store_->catalog()->NumbersOf(step).empty();  // a removed one counts too
     if (known || candidates.size() > 1) {
       const Status why(Code::kAlreadyExists,
                        known ? "the step has a record already"
