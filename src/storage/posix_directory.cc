@@ -127,7 +127,7 @@ Status PosixDirectory::RenameNoReplace(const std::string& from, const std::strin
                   errno);
   }
   error = errno;
-  if (error != EPERM && error != EOPNOTSUPP) return RenameError(error, from, to);
+  if (error != EPERM && !Unknown(error)) return RenameError(error, from, to);
   if (!checked) {
     return Status(Code::kUnsupportedFeature,
                   FileSystemOf(fd_.get(), name_) +
