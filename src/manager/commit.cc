@@ -126,15 +126,10 @@ Status Store::CommitRecord(format::ManifestRecord record, const std::string& att
     record.previous_digest = last->digest;
   }
   const std::vector<uint8_t> bytes = format::EncodeManifest(&record);
-  if (bytes.size() > format::kMaxManifest) {
-    return Status(Code::kLimit, "the record of " + StepName(record.step) + " would have " +
-                                    std::to_string(bytes.size()) +
-                                    " bytes, more than any record; give smaller metadata");
-  }
+  if (bytes.size() > format::kMaxManifest) return RecordTooLarge(bytes.size());
   // What is needed behind the rename is made before it, where memory may still end.
   const auto shared = std::make_shared<const format::ManifestRecord>(std::move(record));
   std::shared_ptr<const Catalog> next = before->With(shared);
-  if (bytes.size() > format::kMaxManifest) return RecordTooLarge(bytes.size());
   const std::string temporary = format::TemporaryRecordName(attempt);
   TR_ASSIGN_OR_RETURN(const bool stale, manifests_->Exists(temporary));
   if (stale) TR_RETURN_IF_ERROR(manifests_->Remove(temporary));
