@@ -77,12 +77,12 @@ Status BusyStatus(const std::string& store, std::string_view text, int os_error)
   return Status(Code::kBusy, message, os_error);
 }
 
-bool HasRecords(const storage::Directory& manifests) {
-  const auto entries = manifests.List();
+Result<bool> HasRecords(const storage::Directory& manifests) {
+  TR_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, manifests.List());
   uint64_t number = 0;
-  return entries.ok() && std::any_of(entries->begin(), entries->end(), [&](const auto& entry) {
-           return format::ParseRecordName(entry.name, &number);
-         });
+  return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
+    return format::ParseRecordName(entry.name, &number);
+  });
 }
 
 Result<std::unique_ptr<storage::Directory>> OpenOrMake(storage::Directory* in,
@@ -164,7 +164,8 @@ Status RecordTooLarge(uint64_t size) {
 Status Store::Create() {
   TR_ASSIGN_OR_RETURN(manifests_, OpenOrMake(root_.get(), format::kManifestsName));
   TR_ASSIGN_OR_RETURN(data_, OpenOrMake(root_.get(), format::kDataName));
-  if (HasRecords(*manifests_)) {
+  TR_ASSIGN_OR_RETURN(const bool damaged, HasRecords(*manifests_));
+  if (damaged) {
     return Status(Code::kCorrupt, "'" + name_ +
                                       "' has records but no file STORE; restore that file from a "
                                       "copy of the directory, nothing was changed");
