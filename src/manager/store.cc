@@ -151,8 +151,10 @@ Status Store::TakeLock() {
                   lock.status().os_error());
   }
   lock_ = std::move(*lock);
-  return lock_->Write("pid " + std::to_string(process_) + "\nhost " + storage::HostName() +
-                      "\nsince " + Utc(root_->Now()) + "\n");
+  // For people; on a full disk it fails, and a writer is needed to make room.
+  static_cast<void>(lock_->Write("pid " + std::to_string(process_) + "\nhost " +
+                                 storage::HostName() + "\nsince " + Utc(root_->Now()) + "\n"));
+  return {};
 }
 
 Status RecordTooLarge(uint64_t size) {
