@@ -36,6 +36,7 @@ Result<std::unique_ptr<Attempt>> Store::Begin(int64_t step, const storage::Write
   TR_RETURN_IF_ERROR(RequireWriter());
   std::unique_ptr<Attempt> attempt(new Attempt());  // before the lock, which its end takes too
   const std::lock_guard<std::mutex> hold(mutex_);
+  TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   attempt->step_ = step;
   attempt->durable_ = durable;
   attempt->started_ = root_->Now();
@@ -95,6 +96,7 @@ Status Attempt::Seal() {
 Status Store::Commit(Attempt* attempt, format::ManifestRecord record, bool overwrite, Record* out) {
   TR_RETURN_IF_ERROR(RequireWriter());
   const std::lock_guard<std::mutex> hold(mutex_);
+  TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   if (!attempt->sealed_) return Status(Code::kWrongState, "the attempt is not sealed");
   if (!overwrite && catalog()->Find(attempt->step_) != nullptr) {
     return StepExists(name_, attempt->step_);
@@ -212,6 +214,7 @@ Store::Seen Store::LookFor(const format::ManifestRecord& record) const {
 Status Store::Adopt(const Orphan& orphan, format::ManifestRecord record) {
   TR_RETURN_IF_ERROR(RequireWriter());
   const std::lock_guard<std::mutex> hold(mutex_);
+  TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   if (catalog()->Find(orphan.step) != nullptr) return StepExists(name_, orphan.step);
   // Whoever wrote the file may have been killed before it was flushed.
   TR_ASSIGN_OR_RETURN(const auto directory, data_->OpenChild(orphan.folder));

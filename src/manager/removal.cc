@@ -39,6 +39,7 @@ Status Store::NoSuchStep(int64_t step) const {
 Status Store::Remove(const std::vector<int64_t>& steps) {
   TR_RETURN_IF_ERROR(RequireWriter());
   const std::lock_guard<std::mutex> hold(mutex_);
+  TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   TR_RETURN_IF_ERROR(RequireKnownOutcome());
   const std::shared_ptr<const Catalog> before = catalog();
   std::vector<uint64_t> last;
@@ -165,6 +166,7 @@ Status Store::CleanUp() {
 Result<std::vector<Leftover>> Store::Sweep(bool remove) {
   TR_RETURN_IF_ERROR(remove ? RequireWriter() : Usable());
   const std::lock_guard<std::mutex> hold(mutex_);
+  TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   if (remove) TR_RETURN_IF_ERROR(RequireKnownOutcome());
   std::vector<Leftover> found;
   TR_RETURN_IF_ERROR(SweepRoot(remove, &found));
@@ -281,6 +283,7 @@ Result<std::unique_ptr<storage::ReadableFile>> Store::OpenOrphan(const Orphan& o
 Status Store::RemoveBad() {
   TR_RETURN_IF_ERROR(RequireWriter());
   const std::lock_guard<std::mutex> hold(mutex_);
+  TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   TR_RETURN_IF_ERROR(RequireKnownOutcome());
   const std::shared_ptr<const Catalog> now = catalog();
   const uint64_t newest = now->records().empty() ? 0 : now->records().rbegin()->first;
