@@ -9,6 +9,7 @@
 #include "manager/manager.h"
 
 #include <algorithm>
+#include <new>
 #include <set>
 #include <utility>
 
@@ -297,6 +298,7 @@ Status Manager::RunJob(Job* job, manager::Save* save, Saved* out) {
   record.metrics_document = job->options.metrics_document;
   record.metadata = job->options.metadata;
   if (base::Planted(11)) Retain(out);
+  Status no_memory(Code::kNoMemory, "no memory to drop old versions");
   const Status committed =
       store_->Commit(attempt.get(), std::move(record), job->options.overwrite, &out->record);
   if (out->record != nullptr) out->content = summary.content;
@@ -304,7 +306,11 @@ Status Manager::RunJob(Job* job, manager::Save* save, Saved* out) {
     save->SetResult(
         {job->step, out->record->number, out->record->attempt, summary.file_size, summary.content});
   }
-  if (committed.ok() || base::Planted(12)) Retain(out);
+  try {
+    if (committed.ok() || base::Planted(12)) Retain(out);
+  } catch (const std::bad_alloc&) {  // the version is there all the same
+    out->retention = std::move(no_memory);
+  }
   return committed;
 }
 
