@@ -31,12 +31,21 @@ Status StepExists(const std::string& store, int64_t step) {
 
 }  // namespace
 
+Status Store::RecordsLost() const {
+  return Status(
+      Code::kCorrupt,
+      "'" + name_ +
+          "' holds whole checkpoints and no record of them: manifests/ was lost; bring it "
+          "back, or rebuild the records, before anything is saved");
+}
+
 Result<std::unique_ptr<Attempt>> Store::Begin(int64_t step, const storage::WriteOptions& options,
                                               bool durable) {
   TR_RETURN_IF_ERROR(RequireWriter());
   std::unique_ptr<Attempt> attempt(new Attempt());  // before the lock, which its end takes too
   const std::lock_guard<std::mutex> hold(mutex_);
   TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
+  if (records_lost_ && catalog()->newest() == 0) return RecordsLost();
   attempt->step_ = step;
   attempt->durable_ = durable;
   attempt->started_ = root_->Now();
@@ -98,6 +107,7 @@ Status Store::Commit(Attempt* attempt, format::ManifestRecord record, bool overw
   const std::lock_guard<std::mutex> hold(mutex_);
   TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   if (!attempt->sealed_) return Status(Code::kWrongState, "the attempt is not sealed");
+  if (lock_ == nullptr) TR_RETURN_IF_ERROR(ReloadLocked());  // what others have done meanwhile
   if (!overwrite && catalog()->Find(attempt->step_) != nullptr) {
     return StepExists(name_, attempt->step_);
   }

@@ -115,6 +115,13 @@ Result<std::vector<Record>> Manager::CandidatesFor(int64_t step, const FindOptio
     if (record == nullptr) return store_->NoSuchStep(step);
     return std::vector<Record>{std::move(record)};
   }
+  const auto catalog = store_->catalog();
+  if (versions.empty() && !catalog->bad().empty()) {
+    return Status(
+        Code::kCorrupt,
+        "'" + name() + "' has no usable record, but " + std::to_string(catalog->bad().size()) +
+            " that are not, the first: " + std::string(catalog->bad().front().why.message()));
+  }
   if (versions.empty()) {
     return Status(Code::kNotFound, "'" + name() + "' has no versions yet; save one first");
   }
@@ -142,6 +149,19 @@ Result<std::vector<Record>> Manager::CandidatesFor(int64_t step, const FindOptio
   return Status(Code::kNotFound, "no version of '" + name() + "' has a metric '" + metric + "'");
 }
 
+// A record that cannot be read may be that of a later, or better, version.
+Status Manager::TellBadRecords(int64_t step, bool strict, tree::Report* skipped) const {
+  const auto catalog = store_->catalog();
+  if (step >= 0) return {};
+  for (const BadRecord& bad : catalog->bad()) {
+    if (strict) return bad.why;
+    if (skipped != nullptr) {
+      skipped->Add(Note(tree::FindingKind::kBadRecord, "manifests/" + bad.name, bad.why));
+    }
+  }
+  return {};
+}
+
 Result<Found> Manager::Find(int64_t step, const FindOptions& find, container::OpenOptions options,
                             tree::Report* skipped) const {
   TR_RETURN_IF_ERROR(store_->Usable());
@@ -150,6 +170,7 @@ Result<Found> Manager::Find(int64_t step, const FindOptions& find, container::Op
   for (int round = 0; round < 3; ++round) {
     TR_ASSIGN_OR_RETURN(const std::vector<Record> candidates, CandidatesFor(step, find));
     bool gone = false;
+    TR_RETURN_IF_ERROR(TellBadRecords(step, find.strict, skipped));
     for (const Record& record : candidates) {
       Found found{nullptr, record};
       Status intact = CheckIntact(record, find.full, options, &found.container);

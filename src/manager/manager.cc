@@ -302,14 +302,14 @@ Status Manager::RunJob(Job* job, manager::Save* save, Saved* out) {
   const Status committed =
       store_->Commit(attempt.get(), std::move(record), job->options.overwrite, &out->record);
   if (out->record != nullptr) out->content = summary.content;
-  if (save != nullptr && out->record != nullptr) {
-    save->SetResult(
-        {job->step, out->record->number, out->record->attempt, summary.file_size, summary.content});
-  }
   try {
     if (committed.ok() || base::Planted(12)) Retain(out);
   } catch (const std::bad_alloc&) {  // the version is there all the same
     out->retention = std::move(no_memory);
+  }
+  if (save != nullptr && out->record != nullptr) {
+    save->SetResult({job->step, out->record->number, out->record->attempt, summary.file_size,
+                     summary.content, std::move(out->retention), out->dropped});
   }
   return committed;
 }

@@ -154,7 +154,10 @@ class Manager {
                               container::Summary* summary);
   base::Status RunJob(Job* job, manager::Save* save, Saved* out);
   void Retain(Saved* out);
+  // Until no save is in flight; a failure that was not told yet is told here.
+  base::Status WaitBefore(const char* done);
   container::Resolve ResolveFor(Record record) const;
+  base::Status TellBadRecords(int64_t step, bool strict, tree::Report* skipped) const;
   base::Result<std::vector<Record>> CandidatesFor(int64_t step, const FindOptions& find) const;
   base::Status CheckIntact(const Record& record, bool full, container::OpenOptions options,
                            std::shared_ptr<const container::Container>* out) const;

@@ -68,6 +68,12 @@ Status Describe(const container::Container& container, const Store::Orphan& orph
   return ReadItems(container, record);
 }
 
+// What a file that a dead attempt left half written looks like.
+bool IsDamage(Code code) {
+  return base::ClassOf(code) == static_cast<int>(Code::kCorrupt) || code == Code::kNotTreering ||
+         code == Code::kNotFoundFile;
+}
+
 tree::Finding NotTaken(const std::string& folder, const Status& why) {
   tree::Finding finding;
   finding.kind = tree::FindingKind::kSkippedVersion;
@@ -90,10 +96,11 @@ format::ManifestFile FileEntry(std::string_view name, uint64_t size, const codec
 
 Result<uint64_t> Manager::Rebuild(tree::Report* report) {
   TR_RETURN_IF_ERROR(store_->Usable());
-  TR_RETURN_IF_ERROR(queue_.Wait(-1));
+  TR_RETURN_IF_ERROR(WaitBefore("rebuilt"));
   TR_RETURN_IF_ERROR(store_->Reload());  // records that were put back meanwhile
   TR_ASSIGN_OR_RETURN(const std::vector<Store::Orphan> orphans, store_->Orphans());
   std::map<int64_t, std::vector<Lost>> by_step;
+  bool open_questions = false;  // about what a damaged record may have named
   for (const Store::Orphan& orphan : orphans) {
     Lost candidate{orphan, {}};
     auto file = store_->OpenOrphan(orphan);
@@ -106,6 +113,7 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
     if (whole.ok()) {
       by_step[orphan.step].push_back(std::move(candidate));
     } else {
+      open_questions = open_questions || !IsDamage(whole.code());
       report->Add(NotTaken(orphan.folder, whole));
     }
   }
@@ -113,6 +121,7 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
   for (auto& [step, candidates] : by_step) {
     const bool known = !store_->catalog()->NumbersOf(step).empty();  // a removed one counts too
     if (known || candidates.size() > 1) {
+      open_questions = true;
       const Status why(Code::kAlreadyExists,
                        known ? "the step has a record already"
                              : "several whole containers claim this step; move away all but one");
@@ -125,7 +134,7 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
     ++count;
   }
   // With every whole container under a record again, a damaged record names nothing that is needed.
-  if (report->empty()) TR_RETURN_IF_ERROR(store_->RemoveBad());
+  if (!open_questions) TR_RETURN_IF_ERROR(store_->RemoveBad());
   return count;
 }
 

@@ -41,6 +41,7 @@ Status Store::Remove(const std::vector<int64_t>& steps) {
   const std::lock_guard<std::mutex> hold(mutex_);
   TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   TR_RETURN_IF_ERROR(RequireKnownOutcome());
+  if (lock_ == nullptr) TR_RETURN_IF_ERROR(ReloadLocked());  // what others have done meanwhile
   const std::shared_ptr<const Catalog> before = catalog();
   std::vector<uint64_t> last;
   for (const int64_t step : steps) {
@@ -232,6 +233,7 @@ Status Store::SweepData(bool remove, std::vector<Leftover>* found) {
   }
   // Several whole containers and no record at all: not dead attempts, but lost records.
   const bool lost = now->newest() == 0 && orphans.size() > 1 && WholeContainers(orphans) > 1;
+  records_lost_ = lost;
   const char* why = !now->bad().empty() ? "kept: a record is damaged, and may name it; rebuild"
                     : lost              ? "kept: whole, and all records are lost; rebuild"
                                         : "data of no version";
@@ -289,7 +291,8 @@ Status Store::RemoveBad() {
   const uint64_t newest = now->records().empty() ? 0 : now->records().rbegin()->first;
   for (const BadRecord& bad : now->bad()) {
     uint64_t number = 0;
-    const bool damaged = base::ClassOf(bad.why.code()) == static_cast<int>(Code::kCorrupt);
+    const bool damaged = base::ClassOf(bad.why.code()) == static_cast<int>(Code::kCorrupt) ||
+                         bad.why.code() == Code::kNotTreering;
     if (!damaged || !format::ParseRecordName(bad.name, &number) || number > newest) continue;
     TR_RETURN_IF_ERROR(manifests_->Remove(bad.name));
   }

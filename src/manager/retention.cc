@@ -90,12 +90,17 @@ void Manager::Retain(Saved* out) {
   for (const int64_t step : dropped) out->dropped += now->Find(step) == nullptr ? 1u : 0u;
 }
 
+Status Manager::WaitBefore(const char* done) {
+  return queue_.Wait(-1).WithContext(std::string("nothing was ") + done +
+                                     ", because an earlier save in the background failed");
+}
+
 Result<std::vector<PruneDecision>> Manager::Prune(const std::vector<PreservePolicy>* policies,
                                                   bool dry_run) {
   TR_RETURN_IF_ERROR(store_->Usable());
   const std::vector<PreservePolicy>& by = policies != nullptr ? *policies : options_.keep_policies;
   TR_RETURN_IF_ERROR(CheckPreservePolicies(by));
-  if (!dry_run) TR_RETURN_IF_ERROR(queue_.Wait(-1));
+  if (!dry_run) TR_RETURN_IF_ERROR(WaitBefore("pruned"));
   TR_ASSIGN_OR_RETURN(std::vector<PruneDecision> decisions, Decide(by, Versions()));
   if (dry_run) return decisions;
   std::vector<int64_t> dropped;
@@ -108,7 +113,7 @@ Result<std::vector<PruneDecision>> Manager::Prune(const std::vector<PreservePoli
 
 Status Manager::Delete(int64_t step) {
   TR_RETURN_IF_ERROR(store_->Usable());
-  TR_RETURN_IF_ERROR(queue_.Wait(-1));
+  TR_RETURN_IF_ERROR(WaitBefore("deleted"));
   return store_->Remove({step});
 }
 

@@ -33,6 +33,9 @@ struct SaveResult {
   format::Uuid attempt{};
   uint64_t file_size = 0;
   codec::Hash128 content;
+  // Dropping old versions afterwards, which never fails a save.
+  base::Status retention;
+  uint32_t dropped = 0;
 };
 
 // Shared by its handle, the queue and the job that runs it. All methods may be called concurrently.

@@ -170,6 +170,7 @@ class Store {
                                std::vector<uint64_t> last);
   base::Status RemoveRecords(const std::vector<uint64_t>& numbers);
   base::Status CommitRemoved(int64_t step);
+  base::Status RecordsLost() const;
   base::Status RemoveData(const std::set<std::string>& folders);
   base::Status RemoveFolder(const std::string& folder, bool* complete);
   base::Status SweepRoot(bool remove, std::vector<Leftover>* found);
@@ -190,6 +191,7 @@ class Store {
   mutable std::mutex catalog_mutex_;
   std::shared_ptr<const Catalog> catalog_;
   bool unknown_ = false;          // records were changed, and the flush behind it failed
+  bool records_lost_ = false;     // several whole containers, and no record at all
   std::set<std::string> active_;  // folders of attempts that are being written
   std::atomic<bool> closed_{false};
 };
