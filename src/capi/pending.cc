@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One asynchronous save through the C ABI: state, waiting, cancelling, the descriptor.
 //
-// The handle shares the save with the manager's queue, so either may go first; what a save came to
-// stays in it, however often it is asked. Nothing here touches the manager.
+// The handle shares the save with the manager's queue, so either may go first. What a save came to
+// stays in it, however often it is asked: a failure that the manager has told is told here again.
+//
+// Nothing here touches the manager, which may be gone by then.
 #include "capi/convert.h"
 #include "capi/guard.h"
 #include "capi/import.h"

@@ -177,8 +177,7 @@ Result<bool> Manager::Wanted(int64_t step, const std::vector<SaveItem>& items,
     const bool again = options.overwrite && store_->catalog()->Find(step) != nullptr;
     if (!again) {
       TR_ASSIGN_OR_RETURN(const bool wanted, ShouldSave(step));
-      const bool exists = store_->catalog()->Find(step) != nullptr;
-      if (!wanted && !exists) return false;
+      if (!wanted && CheckFree(step, options.overwrite).ok()) return false;
     }
   }
   TR_RETURN_IF_ERROR(CheckStep(step, items, options));
