@@ -77,6 +77,16 @@ Result<std::string> Component(std::string_view name) {
   return Status(Code::kInvalidArgument, "a file name must be one path component, without '/'");
 }
 
+// What the listing itself tells, where it does: a name that vanishes after it was listed then stays
+// in the list, and whoever opens it learns that the list is old. Else kOther.
+EntryKind ListedKind([[maybe_unused]] const dirent& entry) {
+#ifdef DT_REG
+  if (entry.d_type == DT_REG) return EntryKind::kFile;
+  if (entry.d_type == DT_DIR) return EntryKind::kDirectory;
+#endif
+  return EntryKind::kOther;
+}
+
 // One rung of the ladder has answered: `unknown` if the file system does not know the operation.
 bool Unknown(int os_error) {
   return os_error == EINVAL || os_error == ENOSYS || os_error == EOPNOTSUPP;
@@ -208,15 +218,19 @@ Result<std::vector<Entry>> PosixDirectory::List() const {
     if (found == nullptr) break;
     const std::string name = found->d_name;
     if (name == "." || name == "..") continue;
-    struct stat info;
-    if (fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      // A name that is gone by now was removed while the directory was read.
-      if (errno == ENOENT) continue;
-      break;
+    EntryKind kind = ListedKind(*found);
+    if (kind == EntryKind::kOther) {
+      struct stat info;
+      if (fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        // A name that is gone by now was removed while the directory was read.
+        if (errno == ENOENT) continue;
+        break;
+      }
+      kind = S_ISREG(info.st_mode)   ? EntryKind::kFile
+             : S_ISDIR(info.st_mode) ? EntryKind::kDirectory
+                                     : EntryKind::kOther;
     }
-    entries.push_back({name, S_ISREG(info.st_mode)   ? EntryKind::kFile
-                             : S_ISDIR(info.st_mode) ? EntryKind::kDirectory
-                                                     : EntryKind::kOther});
+    entries.push_back({name, kind});
   }
   if (errno != 0) return StatusFromErrno(errno, "cannot list '" + name_ + "'");
   std::sort(entries.begin(), entries.end(),

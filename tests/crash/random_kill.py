@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 
 import harness
 from harness import Bad
@@ -12,20 +13,34 @@ from harness import Bad
 KEEP, READERS, MEAN, LONGEST = 2, 4, 0.12, 1.5
 
 
-def train(driver, directory, delay):
-    """One writer until it is killed. The steps it acknowledged."""
-    process = subprocess.Popen(
-        [driver, directory, "keep", str(KEEP), "kib", "64", "open", "train"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def first_acknowledged(process):
+    """What a writer said up to its first acknowledged step; a hung one is killed."""
+    text = ""
+    guard = threading.Timer(harness.TIMEOUT, process.kill)
+    guard.start()
+    while '"train"' not in text:
+        line = process.stdout.readline()
+        if not line:
+            break
+        text += line
+    guard.cancel()
+    return text
+
+
+def train(driver, directory, delay, after_answer):
+    """One writer until it is killed, a while after its start or first answer. What it answered."""
+    command = [driver, directory, "keep", str(KEEP), "kib", "64", "open", "train"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    text = ""
     try:
+        text = first_acknowledged(process) if after_answer else ""
         process.wait(delay)
-        raise Bad(f"the writer ended by itself: {process.stdout.read()[-600:]}")
+        raise Bad(f"the writer ended by itself: {text}{process.stdout.read()[-600:]}")
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
     finally:
         process.kill()
-        text = process.communicate()[0]
+        text += process.communicate()[0]
     return [a["step"] for a in harness.answers(text) if a["command"] == "train"]
 
 
@@ -83,7 +98,7 @@ def run(driver, work, kills=500, seed=1):
             for number in range(kills):
                 delay = min(LONGEST, chance.expovariate(1 / MEAN))
                 try:
-                    steps = train(driver, store, delay)
+                    steps = train(driver, store, delay, number % 2)
                     acknowledged += len(steps)
                     newest = judge(driver, store, steps, newest)
                 except Bad as error:
