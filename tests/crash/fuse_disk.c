@@ -141,6 +141,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   image_size = st.st_size;
-  char* arguments[] = {argv[0], "-f", "-s", argv[3], NULL};
+  char foreground[] = "-f", single[] = "-s";
+  char* arguments[] = {argv[0], foreground, single, argv[3], NULL};
   return fuse_main(4, arguments, &operations, NULL);
 }
