@@ -96,8 +96,7 @@ Status ImportStepOptions(const treering_step_options* options, manager::StepOpti
   TR_RETURN_IF_ERROR(ImportMetrics(in.metrics, in.metric_size, in.metric_count, &out->metrics));
   TR_RETURN_IF_ERROR(ImportText(in.metrics_document, in.metrics_document_size,
                                 "options.metrics_document", &out->metrics_document));
-  TR_RETURN_IF_ERROR(
-      ImportText(in.metadata, in.metadata_size, "options.metadata", &out->metadata));
+  TR_RETURN_IF_ERROR(ImportText(in.metadata, in.metadata_size, "options.metadata", &out->metadata));
   treering_save_options save;
   TR_RETURN_IF_ERROR(ImportSaveOptions(in.save, &save, &out->writer));
   out->durable = save.not_durable == 0;

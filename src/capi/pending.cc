@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One asynchronous save through the C ABI: state, waiting, cancelling, the descriptor.
 //
-// The handle shares the save with the manager's queue, so either may go first. What a save came to
-// stays in it, however often it is asked: a failure that the manager has told is told here again.
+// The handle shares the save with the manager's queue, so either may go first.
 //
-// Nothing here touches the manager, which may be gone by then.
+// Invariant: what a save came to stays in it, however often it is asked, and nothing here touches
+// the manager, so that these functions may run on any thread and after it was freed.
 #include "capi/convert.h"
 #include "capi/guard.h"
 #include "capi/import.h"
@@ -45,8 +45,6 @@ treering_saved ExportResult(const manager::SaveResult& result) {
   std::memcpy(out.attempt, result.attempt.data(), sizeof(out.attempt));
   out.file_size = result.file_size;
   CopyDigest(result.content, out.content);
-  out.retention_status = static_cast<treering_status>(result.retention.code());
-  out.dropped = result.dropped;
   return out;
 }
 

@@ -146,9 +146,8 @@ treering_status treering_manager_prune(treering_manager* manager,
       TR_RETURN_IF_ERROR(
           capi::ImportKeepPolicies(policies, policy_size, policy_count, "policies", &list));
     }
-    TR_ASSIGN_OR_RETURN(
-        manager->decisions,
-        manager->value->Prune(policies == nullptr ? nullptr : &list, dry_run != 0));
+    TR_ASSIGN_OR_RETURN(manager->decisions,
+                        manager->value->Prune(policies == nullptr ? nullptr : &list, dry_run != 0));
     uint64_t count = 0;
     for (const auto& decision : manager->decisions) {
       if (count == capacity) break;
