@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes FILE[:[ITEM:]PATH][BOX] apart.
+// Takes FILE[:[ITEM:]PATH][BOX] and DIR@VERSION[:…] apart.
 //
-// Colons may stand in file names, in keys and in boxes, and brackets in globs and in boxes. Files
-// that exist decide about the first; display paths quote keys with colons, so that an open colon
-// parts the item from the path; and brackets are a box if they end the word, stand directly behind
-// a name and hold nothing but what boxes are made of. Numbers are bounded while they are read.
+// Colons and @ may stand in file names, in keys and in boxes, and brackets in globs and in boxes.
+// Files that exist decide about the first; display paths quote keys with colons, so that an open
+// colon parts the item from the path; and brackets are a box if they end the word, stand directly
+// behind a name and hold nothing but what boxes are made of. Numbers are bounded while they are
+// read.
 #include "cli/address.h"
 
 #include <sys/stat.h>
+#include <treering/treering.h>
 
 #include <algorithm>
 
@@ -18,6 +20,22 @@ namespace {
 bool Exists(const std::string& file) {
   struct stat info;
   return ::stat(file.c_str(), &info) == 0;
+}
+
+bool IsDirectory(const std::string& path) {
+  struct stat info;
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+// True if `word` is a directory and a version; then *address gets them.
+bool TakeVersion(const std::string& word, Address* address) {
+  const size_t at = word.rfind('@');
+  int64_t step = 0;
+  if (at == std::string::npos || at == 0 || !ParseVersion(word.substr(at + 1), &step)) return false;
+  if (!IsDirectory(word.substr(0, at))) return false;
+  address->file = word.substr(0, at);
+  address->version = word.substr(at + 1);
+  return true;
 }
 
 bool ReadNumber(std::string_view* text, int64_t* out) {
@@ -84,12 +102,35 @@ Address ParseAddress(const std::string& word) {
   while (colon != std::string::npos && colon != 0 && !Exists(word.substr(0, colon))) {
     colon = word.rfind(':', colon - 1);
   }
+  if (colon == std::string::npos || colon == 0) {
+    if (TakeVersion(word, &address)) return address;
+    colon = word.rfind(':');
+    while (colon != std::string::npos && colon != 0 &&
+           !TakeVersion(word.substr(0, colon), &address)) {
+      colon = word.rfind(':', colon - 1);
+    }
+  }
   if (colon == std::string::npos || colon == 0) colon = word.find(':', 1);
   if (colon == std::string::npos) return address;
-  address.file = word.substr(0, colon);
+  if (address.version.empty()) address.file = word.substr(0, colon);
   address.path = word.substr(colon + 1);
   address.path_given = true;
   return address;
+}
+
+bool ParseVersion(std::string_view text, int64_t* out) {
+  if (text == "latest" || text == "best") {
+    *out = text == "best" ? TREERING_BEST : TREERING_LATEST;
+    return true;
+  }
+  if (text.empty()) return false;
+  int64_t step = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9' || step > (INT64_MAX - (c - '0')) / 10) return false;
+    step = step * 10 + (c - '0');
+  }
+  *out = step;
+  return true;
 }
 
 bool SplitItem(std::string_view path, std::string* item, std::string* rest) {

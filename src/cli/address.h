@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// FILE[:[ITEM:]PATH][BOX]: what a word of the command line points at.
+// FILE[:[ITEM:]PATH][BOX] and DIR@VERSION[:…]: what a word of the command line points at.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,18 @@
 namespace treering::cli {
 
 struct Address {
-  std::string file;
-  std::string path;  // with the item in front, if it was given so
+  std::string file;     // with a version: the manager's directory
+  std::string version;  // "latest", "best" or a step; empty: `file` is a container
+  std::string path;     // with the item in front, if it was given so
   bool path_given = false;
 };
 
-// The longest beginning of `word` before a colon (or all of it) that exists as a file; else up to
-// the first colon.
+// The longest beginning of `word` before a colon (or all of it) that exists as a file; else the
+// longest that is a directory with a version behind it; else up to the first colon.
 Address ParseAddress(const std::string& word);
+
+// The step that a version's text means: a number, TREERING_LATEST, TREERING_BEST. False: none.
+bool ParseVersion(std::string_view text, int64_t* out);
 
 // Splits "item:path" at its first colon that is neither in quotes nor behind a '['.
 bool SplitItem(std::string_view path, std::string* item, std::string* rest);

@@ -46,16 +46,14 @@ void AppendVariableTypes(std::string_view text, std::vector<std::string>* out) {
 
 }  // namespace
 
-Outcome Checkpoint::Open(const std::string& file) {
-  file_ = file;
+Outcome Checkpoint::Open(const Address& address, const Options& options) {
   treering_error error = NewError();
-  treering_checkpoint* handle = nullptr;
-  const treering_status status =
-      treering_checkpoint_open(&handle, file.data(), file.size(), nullptr, &error);
-  handle_.reset(handle);
+  const treering_status status = OpenAddress(address, options, &opened_, &error);
+  handle_.reset(opened_.handle);
+  file_ = opened_.shown;
   if (status != TREERING_OK) return FromError(status, error);
   info_.struct_size = sizeof(info_);
-  const Outcome known = FromError(treering_checkpoint_info(&info_, handle, &error), error);
+  const Outcome known = FromError(treering_checkpoint_info(&info_, get(), &error), error);
   return known.ok() ? LoadItems() : known;
 }
 

@@ -10,7 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "cli/address.h"
+#include "cli/options.h"
 #include "cli/output.h"
+#include "cli/run.h"
 
 namespace treering::cli {
 
@@ -51,8 +54,10 @@ struct Leaf {
 
 class Checkpoint {
  public:
-  Outcome Open(const std::string& file);
+  // A path in the address is not looked at.
+  Outcome Open(const Address& address, const Options& options);
 
+  // As it is shown: a version with its step.
   const std::string& file() const { return file_; }
   const treering_checkpoint* get() const { return handle_.get(); }
   const treering_info& info() const { return info_; }
@@ -69,7 +74,8 @@ class Checkpoint {
   Outcome LoadItems();
 
   std::string file_;
-  std::unique_ptr<treering_checkpoint, CheckpointFree> handle_;
+  OpenedCheckpoint opened_;
+  std::unique_ptr<treering_checkpoint, CheckpointFree> handle_;  // before what it came from
   treering_info info_ = {};
   std::vector<Item> items_;
 };

@@ -217,7 +217,7 @@ void PrintJson(const Checkpoint& checkpoint, const Summary& summary, Output* out
 
 Outcome RunInfo(const Options& options, Output* out) {
   Checkpoint checkpoint;
-  Outcome outcome = checkpoint.Open(options.targets[0]);
+  Outcome outcome = checkpoint.Open(ParseWhole(options.targets[0]), options);
   if (!outcome.ok()) return outcome;
   Summary summary;
   outcome = Summarize(checkpoint, &summary);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The treering tool: from the command line to a verb, and from its outcome to an exit code.
 //
-// The tool is written on the public C API alone, so that what it can do every program can. It
-// changes nothing but standard output. Memory that runs out is the one exception that is caught.
+// The tool is written on the public C API alone, so that what it can do every program can. prune,
+// rm and rebuild change a directory; the other verbs change nothing but standard output. Memory
+// that runs out is the one exception that is caught.
 //
 // Everything that can be wrong on the way is an Outcome; this file alone turns one into an exit.
 #include <treering/treering.h>
@@ -40,6 +41,10 @@ Outcome Run(const Options& options, Output* out) {
   if (options.verb == "ls") return RunLs(options, out);
   if (options.verb == "tree") return RunTree(options, out);
   if (options.verb == "cat") return RunCat(options, out);
+  if (options.verb == "log") return RunLog(options, out);
+  if (options.verb == "prune") return RunPrune(options, out);
+  if (options.verb == "rm") return RunRm(options, out);
+  if (options.verb == "rebuild") return RunRebuild(options, out);
   return RunVerify(options, out);
 }
 

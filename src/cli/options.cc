@@ -24,22 +24,40 @@ namespace {
 enum Choice : int {
   kBytes = 256,
   kDepth,
+  kDryRun,
   kFull,
   kHelp,
   kItem,
   kJson,
+  kKeepBest,
+  kKeepEvery,
+  kKeepLatest,
+  kLowest,
+  kMetric,
   kNoCollapse,
   kRaw,
   kVersion,
 };
 
 const option kLongOptions[] = {
-    {"bytes", no_argument, nullptr, kBytes},     {"depth", required_argument, nullptr, kDepth},
-    {"full", no_argument, nullptr, kFull},       {"help", no_argument, nullptr, kHelp},
-    {"item", required_argument, nullptr, kItem}, {"json", no_argument, nullptr, kJson},
-    {"long", no_argument, nullptr, 'l'},         {"no-collapse", no_argument, nullptr, kNoCollapse},
-    {"raw", no_argument, nullptr, kRaw},         {"threads", required_argument, nullptr, 'j'},
-    {"version", no_argument, nullptr, kVersion}, {nullptr, 0, nullptr, 0},
+    {"bytes", no_argument, nullptr, kBytes},
+    {"depth", required_argument, nullptr, kDepth},
+    {"dry-run", no_argument, nullptr, kDryRun},
+    {"full", no_argument, nullptr, kFull},
+    {"help", no_argument, nullptr, kHelp},
+    {"item", required_argument, nullptr, kItem},
+    {"json", no_argument, nullptr, kJson},
+    {"keep-best", required_argument, nullptr, kKeepBest},
+    {"keep-every", required_argument, nullptr, kKeepEvery},
+    {"keep-latest", required_argument, nullptr, kKeepLatest},
+    {"long", no_argument, nullptr, 'l'},
+    {"lowest", no_argument, nullptr, kLowest},
+    {"metric", required_argument, nullptr, kMetric},
+    {"no-collapse", no_argument, nullptr, kNoCollapse},
+    {"raw", no_argument, nullptr, kRaw},
+    {"threads", required_argument, nullptr, 'j'},
+    {"version", no_argument, nullptr, kVersion},
+    {nullptr, 0, nullptr, 0},
 };
 
 struct Taken {
@@ -49,28 +67,37 @@ struct Taken {
 };
 
 constexpr Taken kTaken[] = {
-    {kBytes, "--bytes", " info ls tree verify "},
+    {kBytes, "--bytes", " info ls tree verify log "},
     {kDepth, "--depth", " tree "},
+    {kDryRun, "--dry-run", " prune "},
     {kFull, "--full", " cat "},
     {kItem, "--item", " ls tree cat "},
+    {kKeepBest, "--keep-best", " prune "},
+    {kKeepEvery, "--keep-every", " prune "},
+    {kKeepLatest, "--keep-latest", " prune "},
+    {kLowest, "--lowest", " info ls tree cat verify log prune "},
+    {kMetric, "--metric", " info ls tree cat verify log prune "},
     {'l', "--long", " ls "},
     {kNoCollapse, "--no-collapse", " ls tree "},
     {kRaw, "--raw", " cat "},
     {'j', "--threads", " cat verify "},
 };
 
-constexpr const char* kVerbs[] = {"info", "ls", "tree", "cat", "verify"};
+constexpr const char* kVerbs[] = {"info", "ls",    "tree", "cat",    "verify",
+                                  "log",  "prune", "rm",   "rebuild"};
+constexpr char kVerbList[] = "info, ls, tree, cat, verify, log, prune, rm or rebuild";
 constexpr uint64_t kMostThreads = 256;
 constexpr long kMostThreadsUnasked = 8;
 
-Outcome Number(const char* option, const char* text, uint64_t limit, uint64_t* out) {
+Outcome Number(const char* option, const char* text, uint64_t least, uint64_t limit,
+               uint64_t* out) {
   char* end = nullptr;
   errno = 0;
   const unsigned long long value = std::strtoull(text, &end, 10);
   const bool digit = text[0] >= '0' && text[0] <= '9';
-  if (!digit || *end != '\0' || errno != 0 || value > limit) {
-    return Usage(std::string(option) + " takes a number from 0 to " + std::to_string(limit) +
-                 ", not '" + text + "'");
+  if (!digit || *end != '\0' || errno != 0 || value < least || value > limit) {
+    return Usage(std::string(option) + " takes a number from " + std::to_string(least) + " to " +
+                 std::to_string(limit) + ", not '" + text + "'");
   }
   *out = value;
   return {};
@@ -108,10 +135,26 @@ Outcome Apply(int choice, Options* out) {
       out->item = optarg;
       out->item_given = true;
       break;
+    case kDryRun:
+      out->dry_run = true;
+      break;
+    case kLowest:
+      out->lowest = true;
+      break;
+    case kMetric:
+      out->metric = optarg;
+      if (out->metric.empty()) return Usage("--metric takes the name of a metric");
+      break;
+    case kKeepBest:
+      return Number("--keep-best", optarg, 1, INT64_MAX, &out->keep_best);
+    case kKeepEvery:
+      return Number("--keep-every", optarg, 1, INT64_MAX, &out->keep_every);
+    case kKeepLatest:
+      return Number("--keep-latest", optarg, 1, INT64_MAX, &out->keep_latest);
     case kDepth:
-      return Number("--depth", optarg, 1000000, &out->depth);
+      return Number("--depth", optarg, 0, 1000000, &out->depth);
     case 'j':
-      outcome = Number("--threads", optarg, kMostThreads, &number);
+      outcome = Number("--threads", optarg, 0, kMostThreads, &number);
       out->threads = static_cast<uint32_t>(number);
       return outcome;
     default:
@@ -142,15 +185,14 @@ Outcome TakeVerb(std::vector<std::string> words, Options* out) {
   }
   if (words.empty()) {
     if (out->help || out->version) return {};
-    return Usage("no verb given; try info, ls, tree, cat or verify, or treering --help");
+    return Usage(std::string("no verb given; try ") + kVerbList + ", or treering --help");
   }
   out->verb = words[0];
   out->targets.assign(words.begin() + 1, words.end());
   for (const char* verb : kVerbs) {
     if (out->verb == verb) return {};
   }
-  return Usage("no verb '" + out->verb +
-               "'; try info, ls, tree, cat or verify, or treering --help");
+  return Usage("no verb '" + out->verb + "'; try " + kVerbList + ", or treering --help");
 }
 
 }  // namespace
@@ -178,11 +220,15 @@ Outcome ParseOptions(int argc, char** argv, Options* out) {
   if (!verb.ok() || out->help || out->version) return verb;
   Outcome taken = CheckTaken(given, *out);
   if (!taken.ok()) return taken;
+  const bool run =
+      out->verb == "log" || out->verb == "prune" || out->verb == "rm" || out->verb == "rebuild";
   if (out->targets.empty()) {
-    return Usage(out->verb + " needs a file; see treering " + out->verb + " --help");
+    return Usage(out->verb + " needs a " + (run ? "directory" : "file") + "; see treering " +
+                 out->verb + " --help");
   }
-  if (out->targets.size() > 1 && out->verb != "verify") {
-    return Usage(out->verb + " takes one file, not " + std::to_string(out->targets.size()));
+  if (out->targets.size() > 1 && out->verb != "verify" && out->verb != "rm") {
+    return Usage(out->verb + " takes one " + (run ? "directory" : "file") + ", not " +
+                 std::to_string(out->targets.size()));
   }
   return {};
 }

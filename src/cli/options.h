@@ -12,7 +12,7 @@ namespace treering::cli {
 
 struct Options {
   std::string verb;
-  std::vector<std::string> targets;  // FILE[:[ITEM:]PATH-GLOB]
+  std::vector<std::string> targets;  // FILE[:[ITEM:]PATH-GLOB]; of rm the steps too
   std::string item;
   bool item_given = false;
   bool json = false;
@@ -23,6 +23,12 @@ struct Options {
   bool raw = false;
   uint64_t depth = UINT64_MAX;
   uint32_t threads = 0;
+  std::string metric;  // by which versions are ranked; empty: not given
+  bool lowest = false;
+  bool dry_run = false;
+  uint64_t keep_latest = 0;  // of prune; 0: not given
+  uint64_t keep_every = 0;
+  uint64_t keep_best = 0;
   bool help = false;
   bool version = false;
 };

@@ -59,7 +59,7 @@ Outcome Target::Open(const Options& options, bool with_box) {
     Outcome outcome = SplitBox(&path, &boxed, &box);
     if (!outcome.ok()) return outcome;
   }
-  Outcome outcome = checkpoint.Open(address.file);
+  Outcome outcome = checkpoint.Open(address, options);
   if (!outcome.ok()) return outcome;
   items = checkpoint.items();
   several = items.size() > 1;

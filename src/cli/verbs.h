@@ -17,5 +17,9 @@ Outcome RunLs(const Options& options, Output* out);
 Outcome RunTree(const Options& options, Output* out);
 Outcome RunCat(const Options& options, Output* out);
 Outcome RunVerify(const Options& options, Output* out);
+Outcome RunLog(const Options& options, Output* out);
+Outcome RunPrune(const Options& options, Output* out);
+Outcome RunRm(const Options& options, Output* out);
+Outcome RunRebuild(const Options& options, Output* out);
 
 }  // namespace treering::cli

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // treering verify: whether every byte is as it was written, and which leaves are not.
 //
-// The library checks; here its findings become lines. Progress is shown on standard error, and
-// only on a terminal: the callback may run on several threads at once, so it claims its turn with
-// one atomic time stamp and writes a whole line at once.
-#include <unistd.h>
-
-#include <atomic>
+// The library checks; here its findings become lines.
+//
+// A manager's directory is checked whole: every version, the records, and what lies there besides,
+// which is told and is no damage.
 #include <chrono>
 #include <cstdio>
 
 #include "cli/checkpoint.h"
 #include "cli/json.h"
+#include "cli/progress.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 
@@ -20,58 +19,6 @@ namespace treering::cli {
 namespace {
 
 constexpr uint64_t kFindingsAtOnce = 256;
-constexpr int64_t kBarEveryMs = 100;
-constexpr int kBarWidth = 30;
-
-int64_t NowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-class ProgressBar {
- public:
-  ProgressBar() : shown_(::isatty(STDERR_FILENO) == 1), start_(NowMs()), last_(start_) {}
-  ~ProgressBar() {
-    if (drawn_) Put("\r\033[K");
-  }
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
-
-  bool shown() const { return shown_; }
-
-  static int32_t Callback(void* self, uint64_t done, uint64_t total) {
-    static_cast<ProgressBar*>(self)->Update(done, total);
-    return 0;
-  }
-
- private:
-  static void Put(const std::string& text) {
-    if (::write(STDERR_FILENO, text.data(), text.size()) < 0) return;
-  }
-
-  void Update(uint64_t done, uint64_t total) {
-    const int64_t now = NowMs();
-    int64_t last = last_;
-    if (now - last < kBarEveryMs || !last_.compare_exchange_strong(last, now)) return;
-    const double part = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
-    const int full = static_cast<int>(part * kBarWidth);
-    std::string bar = "\r[";
-    for (int i = 0; i < kBarWidth; ++i) bar.push_back(i < full ? '#' : '-');
-    char rest[96];
-    const double seconds = static_cast<double>(now - start_) / 1000;
-    std::snprintf(rest, sizeof(rest), "] %3.0f %%  %s of %s  %s/s\033[K", part * 100,
-                  Size(done, false).c_str(), Size(total, false).c_str(),
-                  Size(static_cast<uint64_t>(static_cast<double>(done) / seconds), false).c_str());
-    drawn_ = true;
-    Put(bar + rest);
-  }
-
-  const bool shown_;
-  const int64_t start_;
-  std::atomic<int64_t> last_;
-  std::atomic<bool> drawn_{false};
-};
 
 struct Found {
   int32_t kind = 0;
@@ -84,13 +31,16 @@ struct Found {
 
 struct Verified {
   std::string file;
-  bool described = false;  // bytes and leaves are known
+  bool described = false;  // bytes are known, and of a container its leaves
+  bool run = false;        // a manager's directory
+  uint64_t versions = 0;
   treering_status status = TREERING_OK;
   Outcome outcome;
   uint64_t bytes = 0;
   uint64_t leaves = 0;
   uint64_t affected = 0;  // leaves with a finding
   double seconds = 0;
+  bool harm = false;  // a finding that is more than a leftover
   std::vector<Found> findings;
 };
 
@@ -113,26 +63,31 @@ Outcome TakeFindings(const treering_report* report, std::vector<Found>* out) {
 }
 
 const char* FindingName(int32_t kind) {
-  if (kind == TREERING_FINDING_DAMAGED) return "damaged";
-  return kind == TREERING_FINDING_UNREADABLE ? "unreadable" : "invalid";
+  switch (kind) {
+    case TREERING_FINDING_DAMAGED:
+      return "damaged";
+    case TREERING_FINDING_UNREADABLE:
+      return "unreadable";
+    case TREERING_FINDING_BAD_RECORD:
+      return "record";
+    case TREERING_FINDING_LEFTOVER:
+      return "leftover";
+    case TREERING_FINDING_UNKNOWN_NAME:
+      return "unknown";
+    default:
+      return "invalid";
+  }
 }
 
-Verified Verify(const std::string& file, const Options& options) {
-  Verified v;
-  v.file = file;
+// Not ours to keep well: told, and no damage.
+bool IsHarmless(int32_t kind) {
+  return kind == TREERING_FINDING_LEFTOVER || kind == TREERING_FINDING_UNKNOWN_NAME;
+}
+
+// `verify` is one of the library's functions, with its object.
+template <typename Function>
+void Check(const Options& options, Function verify, Verified* v) {
   treering_error error = NewError();
-  treering_checkpoint* handle = nullptr;
-  v.status = treering_checkpoint_open(&handle, file.data(), file.size(), nullptr, &error);
-  const std::unique_ptr<treering_checkpoint, CheckpointFree> checkpoint(handle);
-  v.outcome = FromError(v.status, error);
-  if (!v.outcome.ok()) return v;
-  treering_info info = {};
-  info.struct_size = sizeof(info);
-  if (treering_checkpoint_info(&info, handle, nullptr) == TREERING_OK) {
-    v.bytes = info.file_size;
-    v.leaves = info.leaf_count;
-    v.described = true;
-  }
   treering_report* report = nullptr;
   const auto start = std::chrono::steady_clock::now();
   {
@@ -144,33 +99,89 @@ Verified Verify(const std::string& file, const Options& options) {
       read.progress = &ProgressBar::Callback;
       read.user = &bar;
     }
-    v.status = treering_checkpoint_verify(&report, handle, &read, &error);
+    v->status = verify(&report, &read, &error);
   }
-  v.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  v->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const Report owner(report);
-  v.outcome = FromError(v.status, error);
-  if (report == nullptr) return v;
-  const Outcome taken = TakeFindings(report, &v.findings);
-  if (!taken.ok()) v.outcome = taken;
-  // A finding is an answer, whatever its status: also a part that is missing or of a newer format.
-  if (!v.findings.empty() && taken.ok()) v.outcome.code = kDifferent;
-  for (const Found& f : v.findings) {
-    const bool node = f.kind != TREERING_FINDING_INVALID;
-    if (node) ++v.affected;
+  v->outcome = FromError(v->status, error);
+  if (report == nullptr) return;
+  const Outcome taken = TakeFindings(report, &v->findings);
+  if (!taken.ok()) v->outcome = taken;
+  for (const Found& f : v->findings) {
+    v->harm = v->harm || !IsHarmless(f.kind);
+    const bool leaf = f.kind == TREERING_FINDING_DAMAGED || f.kind == TREERING_FINDING_UNREADABLE;
+    if (leaf) ++v->affected;
   }
+  // A finding is an answer, whatever its status: also a part that is missing or of a newer format.
+  if (v->harm && taken.ok()) v->outcome.code = kDifferent;
+}
+
+void VerifyRun(const std::string& directory, const Options& options, Verified* v) {
+  Run run;
+  treering_error error = NewError();
+  v->run = true;
+  v->status = run.Open(directory, TREERING_READ_ONLY, &error);
+  v->outcome = FromError(v->status, error);
+  if (!v->outcome.ok()) return;
+  treering_store_info info = {};
+  info.struct_size = sizeof(info);
+  if (treering_manager_info(&info, run.get(), nullptr) == TREERING_OK) {
+    v->bytes = info.size;
+    v->versions = info.version_count;
+    v->described = true;
+  }
+  const auto verify = [&run](treering_report** out, const treering_read_options* read,
+                             treering_error* why) {
+    return treering_manager_verify(out, run.get(), 1, read, why);
+  };
+  Check(options, verify, v);
+}
+
+Verified Verify(const std::string& word, const Options& options) {
+  Verified v;
+  v.file = word;
+  const Address address = ParseWhole(word);
+  if (address.version.empty() && IsRun(address.file)) {
+    VerifyRun(word, options, &v);
+    return v;
+  }
+  treering_error error = NewError();
+  OpenedCheckpoint opened;
+  v.status = OpenAddress(address, options, &opened, &error);
+  const std::unique_ptr<treering_checkpoint, CheckpointFree> checkpoint(opened.handle);
+  v.outcome = FromError(v.status, error);
+  if (!v.outcome.ok()) return v;
+  v.file = opened.shown;
+  treering_info info = {};
+  info.struct_size = sizeof(info);
+  if (treering_checkpoint_info(&info, checkpoint.get(), nullptr) == TREERING_OK) {
+    v.bytes = info.file_size;
+    v.leaves = info.leaf_count;
+    v.described = true;
+  }
+  const auto verify = [&checkpoint](treering_report** out, const treering_read_options* read,
+                                    treering_error* why) {
+    return treering_checkpoint_verify(out, checkpoint.get(), read, why);
+  };
+  Check(options, verify, &v);
   return v;
 }
 
-void PrintFindings(const Verified& v, const Options& options, Output* out) {
+void PrintFindings(const Verified& v, Output* out) {
   for (const Found& f : v.findings) {
     std::string name(FindingName(f.kind));
     for (char& c : name) c = static_cast<char>(c - 'a' + 'A');
-    std::string line = out->Bad(name) + "  " + (f.path.empty() ? "(root)" : Printable(f.path));
+    std::string line = IsHarmless(f.kind) ? name : out->Bad(name);
+    line += "  " + (f.path.empty() ? "(root)" : Printable(f.path));
     if (f.offset != TREERING_NO_OFFSET) line += "  at byte " + std::to_string(f.offset);
     if (!f.expected.empty()) line += "  expected " + Printable(f.expected);
-    if (!f.found.empty()) line += "  found " + Printable(f.found);
+    const bool told = IsHarmless(f.kind) || f.kind == TREERING_FINDING_BAD_RECORD;
+    if (!f.found.empty()) line += (told ? "  " : "  found ") + Printable(f.found);
     out->Line(line);
   }
+}
+
+void PrintDamaged(const Verified& v, const Options& options, Output* out) {
   std::string line = Printable(v.file) + ": " + out->Bad("DAMAGED") + ", " +
                      Plural(v.findings.size(), "finding", "findings");
   if (v.leaves > v.affected && v.affected != 0) {
@@ -182,14 +193,17 @@ void PrintFindings(const Verified& v, const Options& options, Output* out) {
 }
 
 void PrintText(const Verified& v, const Options& options, Output* out) {
-  if (!v.findings.empty()) return PrintFindings(v, options, out);
+  PrintFindings(v, out);
+  if (v.harm) return PrintDamaged(v, options, out);
   if (!v.outcome.ok()) return;
   char speed[48];
   std::snprintf(speed, sizeof(speed), "%.2f GB/s",
                 v.seconds > 0 ? static_cast<double>(v.bytes) / v.seconds / 1e9 : 0);
-  out->Line(Printable(v.file) + ": " + out->Good("OK") + "  " + Size(v.bytes, options.exact_bytes) +
-            (options.exact_bytes ? " bytes" : "") + "  " + Plural(v.leaves, "leaf", "leaves") +
-            "  " + speed);
+  out->Line(
+      Printable(v.file) + ": " + out->Good("OK") + "  " + Size(v.bytes, options.exact_bytes) +
+      (options.exact_bytes ? " bytes" : "") + "  " +
+      (v.run ? Plural(v.versions, "version", "versions") : Plural(v.leaves, "leaf", "leaves")) +
+      "  " + speed);
 }
 
 void PrintJson(const Verified& v, Json* json) {
@@ -201,12 +215,13 @@ void PrintJson(const Verified& v, Json* json) {
   json->Member("message", v.outcome.message);
   for (const auto& [name, value] : {std::pair("bytes", v.bytes), std::pair("leaves", v.leaves)}) {
     json->Key(name);
-    if (v.described) {
+    if (v.described && !(v.run && std::string_view(name) == "leaves")) {
       json->Unsigned(value);
     } else {
       json->Null();
     }
   }
+  if (v.run) json->Member("versions", v.versions);
   json->Member("leaves_affected", v.affected);
   json->Key("seconds");
   char seconds[32];
@@ -249,7 +264,7 @@ Outcome RunVerify(const Options& options, Output* out) {
     }
     out->Flush();
     // Findings were printed; what kept a file from being checked is one line of its own.
-    if (v.findings.empty() && !v.outcome.ok()) PrintError(v.outcome.message);
+    if (!v.harm && !v.outcome.ok()) PrintError(v.outcome.message);
     worst.code = std::max(worst.code, v.outcome.code);
   }
   if (list) json.End();

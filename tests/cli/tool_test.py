@@ -108,7 +108,7 @@ class Usage(Tool):
         self.assertTrue(text("--version").startswith("treering "))
         self.assertTrue(text("ls", "--version").startswith("treering "))
         self.assertIn("format", answer("--version"))
-        for verb in ("info", "ls", "tree", "cat", "verify"):
+        for verb in ("info", "ls", "tree", "cat", "verify", "log", "prune", "rm", "rebuild"):
             self.assertIn("JSON", text(verb, "--help"))
             self.assertEqual(text("help", verb), text(verb, "--help"))
             self.assertLess(max(map(len, text(verb, "--help").split("\n"))), 101)
