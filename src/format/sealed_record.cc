@@ -44,7 +44,7 @@ Status CheckWhole(base::ByteSpan bytes, const Seal& seal, codec::Hash128* digest
   const size_t start = static_cast<size_t>(std::min<uint64_t>(bytes.size, seal.magic.size()));
   const bool ours = start == 0 || std::memcmp(bytes.data, seal.magic.data(), start) == 0;
   const bool zeros = std::all_of(bytes.data, bytes.data + start, [](uint8_t b) { return b == 0; });
-  const Status stranger(Code::kNotTreering, "this is no " + what + " of treering");
+  Status stranger(Code::kNotTreering, "this is no " + what + " of treering");
   if (bytes.size < kSealHead + kSealHash) {
     if (!ours && !zeros) return stranger;
     return CutOff(what, bytes.size, "at least " + std::to_string(kSealHead + kSealHash));

@@ -73,6 +73,7 @@ std::vector<Record> Ranked(const std::vector<Record>& versions, std::string_view
     return a.first > b.first || (a.first == b.first && a.second->step > b.second->step);
   });
   std::vector<Record> records;
+  records.reserve(ranked.size());
   for (auto& [value, version] : ranked) records.push_back(std::move(version));
   return records;
 }
@@ -162,8 +163,8 @@ Status Manager::TellBadRecords(int64_t step, bool strict, tree::Report* skipped)
   return {};
 }
 
-Result<Found> Manager::Find(int64_t step, const FindOptions& find, container::OpenOptions options,
-                            tree::Report* skipped) const {
+Result<Found> Manager::Find(int64_t step, const FindOptions& find,
+                            const container::OpenOptions& options, tree::Report* skipped) const {
   TR_RETURN_IF_ERROR(store_->Usable());
   Status last;
   // A reader that is behind its writer may know only versions that are gone: then it looks again.

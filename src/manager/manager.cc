@@ -298,7 +298,7 @@ Status Manager::RunJob(Job* job, manager::Save* save, Saved* out) {
   record.metadata = job->options.metadata;
   if (base::Planted(11)) Retain(out);
   Status no_memory(Code::kNoMemory, "no memory to drop old versions");
-  const Status committed =
+  Status committed =
       store_->Commit(attempt.get(), std::move(record), job->options.overwrite, &out->record);
   if (out->record != nullptr) out->content = summary.content;
   try {

@@ -123,8 +123,8 @@ class Manager {
   // The versions, ascending by step.
   std::vector<Record> Versions() const { return store_->catalog()->versions(); }
   // Opens a step, kLatest or kBest. *skipped gets a finding for each version passed over.
-  base::Result<Found> Find(int64_t step, const FindOptions& find, container::OpenOptions options,
-                           tree::Report* skipped) const;
+  base::Result<Found> Find(int64_t step, const FindOptions& find,
+                           const container::OpenOptions& options, tree::Report* skipped) const;
 
   base::Status Delete(int64_t step);
   base::Status Reload();

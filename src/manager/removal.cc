@@ -56,7 +56,7 @@ Status Store::Remove(const std::vector<int64_t>& steps) {
     }
   }
   // Anything else than OK leaves the catalog as the directory has it.
-  const Status removed = RemoveRecordsOf(*before, steps, std::move(last));
+  Status removed = RemoveRecordsOf(*before, steps, std::move(last));
   if (!removed.ok()) {
     static_cast<void>(ReloadLocked());
     return removed;
@@ -103,7 +103,7 @@ Status Store::RemoveRecords(const std::vector<uint64_t>& numbers) {
   if (numbers.empty()) return {};
   std::set<uint64_t> gone;
   for (const uint64_t number : numbers) {
-    const Status removed = manifests_->Remove(format::RecordName(number));
+    Status removed = manifests_->Remove(format::RecordName(number));
     if (!removed.ok() && removed.code() != Code::kNotFoundFile) {
       // What went before is gone for good, or no sweep may follow it.
       if (!manifests_->Sync().ok()) unknown_ = true;
@@ -161,7 +161,8 @@ Status Store::RemoveFolder(const std::string& folder, bool* complete) {
 Status Store::CleanUp() {
   Status obsolete = Remove({});
   const auto swept = Sweep(true);
-  return swept.ok() ? std::move(obsolete) : swept.status();
+  if (!swept.ok()) return swept.status();
+  return obsolete;
 }
 
 Result<std::vector<Leftover>> Store::Sweep(bool remove) {
