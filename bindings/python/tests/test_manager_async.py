@@ -36,6 +36,14 @@ class Gate:
 
 
 @pytest.fixture
+def ctrl_c():
+    """SIGINT raises KeyboardInterrupt, as it does unless who started us had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def gate():
     made = Gate()
     yield made
@@ -211,7 +219,7 @@ def test_close_cancels_what_its_time_is_too_short_for(run, gate):
     assert run().all_steps() == [1]
 
 
-def test_ctrl_c_ends_a_wait_and_the_manager_goes_on(run, gate):
+def test_ctrl_c_ends_a_wait_and_the_manager_goes_on(run, gate, ctrl_c):
     manager = run(keep_policies=gate)
     manager.save(1, 0)
     assert gate.entered.wait(LIMIT)
@@ -229,7 +237,7 @@ def test_ctrl_c_ends_a_wait_and_the_manager_goes_on(run, gate):
     assert manager.all_steps() == [1, 2]
 
 
-def test_ctrl_c_ends_waiting_for_the_lock(run):
+def test_ctrl_c_ends_waiting_for_the_lock(run, ctrl_c):
     run()
     threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
