@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # ./dev crash: runs the crash tests and closes with one JSON line of their figures.
 #
-# Without options: all crash states of the model, a kill before every system call, random kills
-# among readers, and full disks. --device: power loss on real file systems. --planted: each planted
-# fault must be found.
+# Without options: all crash states and failing operations of the recorded storage, a kill before
+# every system call, random kills among readers, and full disks. --device: power loss on real file
+# systems. --planted: each planted fault must be found.
 import argparse
 import json
 import os
@@ -18,16 +18,17 @@ import kill_points
 import random_kill
 
 
-def model(build, _work, quick):
-    """Every state of the recorded storage, by the test that judges a sample of them elsewhere."""
-    program = os.path.join(build, "tests", "crash", "crash-model_test")
-    command = [program] if quick else [program, "--all"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    figures = json.loads(lines[-1]) if lines else {}
+def recorded(build, name, quick, seed):
+    """A test over the recorded storage, which elsewhere judges a sample; here all."""
+    program = os.path.join(build, "tests", "crash", f"crash-{name}")
+    command = [program] + ([] if quick else ["--all", "--seed", str(seed)])
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         print(done.stdout[-3000:])
-    return {**figures, "bad": figures.get("bad", 0) or done.returncode}
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    figures = json.loads(lines[-1]) if lines else {}
+    harness.say(f"{name}: {'bad' if done.returncode else 'good'}")
+    return {**figures, "bad": figures.get("bad", 0) or abs(done.returncode)}
 
 
 def planted(build, work, _quick):
@@ -69,7 +70,8 @@ def main():
     }
     driver = tools["driver"]
     parts = {
-        "model": lambda: model(build, work, quick),
+        "crash_model": lambda: recorded(build, "crash_model", quick, seed),
+        "error_loop": lambda: recorded(build, "error_loop", quick, seed),
         "kill_points": lambda: kill_points.run(driver, folder, quick),
         "random_kill": lambda: random_kill.run(driver, work, 40 if quick else 500, seed),
         "disk_full": lambda: disk_full.run(driver, folder, quick),
