@@ -17,7 +17,7 @@ namespace crash {
 namespace {
 
 constexpr uint64_t kSector = 512;
-constexpr uint64_t kMaxAllSubsets = 12;
+constexpr int64_t kHour = int64_t{3600} * 1000000000;  // nanoseconds until the power is back
 constexpr uint64_t kSampledSubsets = 64;
 
 void Assign(const std::vector<std::pair<std::string, NodePtr>>& assignments,
@@ -130,9 +130,10 @@ bool FileSystem::unsynced() const {
   });
 }
 
-std::vector<CrashState> FileSystem::CrashStates(uint64_t seed, uint32_t draws) const {
+std::vector<CrashState> FileSystem::CrashStates(uint64_t seed, uint32_t draws,
+                                                uint64_t all_up_to) const {
   std::vector<uint64_t> subsets;
-  if (pending_.size() <= kMaxAllSubsets) {
+  if (pending_.size() <= all_up_to) {
     for (uint64_t i = 0; i < uint64_t{1} << pending_.size(); ++i) subsets.push_back(i);
   } else {
     subsets = {0, UINT64_MAX};
@@ -154,7 +155,7 @@ std::vector<CrashState> FileSystem::CrashStates(uint64_t seed, uint32_t draws) c
 
 std::unique_ptr<FileSystem> FileSystem::AfterCrash(const CrashState& state, uint64_t seed) const {
   auto next = std::make_unique<FileSystem>(seed);
-  next->clock_ = clock_ + 1000000000;
+  next->clock_ = (clock_ / kHour + 1) * kHour;
   std::map<const Node*, std::map<std::string, NodePtr>> changed;
   for (size_t i = 0; i < pending_.size(); ++i) {
     if (!IsKept(state, i)) continue;
@@ -195,6 +196,48 @@ std::unique_ptr<FileSystem> FileSystem::AfterShutdown(uint64_t seed) const {
   return AfterCrash(state, seed);
 }
 
+std::unique_ptr<FileSystem> FileSystem::AfterKill(uint64_t seed) const {
+  auto next = std::make_unique<FileSystem>(seed);
+  next->clock_ = clock_;
+  std::map<const Node*, NodePtr> copies = {{root_.get(), next->root_}};
+  std::vector<Node*> todo = {root_.get()};
+  const auto copy_of = [&](const NodePtr& node) {
+    if (node == nullptr) return NodePtr();
+    NodePtr& copy = copies[node.get()];
+    if (copy != nullptr) return copy;
+    copy = std::make_shared<Node>();
+    copy->directory = node->directory;
+    copy->removed = node->removed;
+    copy->durable_size = node->durable_size;
+    copy->sync_failed = node->sync_failed;
+    if (node->directory) {
+      todo.push_back(node.get());
+    } else {
+      copy->image = node->Contents();
+    }
+    return copy;
+  };
+  const auto copy_changes = [&] {
+    for (const Change& change : pending_) {
+      Change copied{copy_of(change.directory), {}};
+      for (const auto& [name, node] : change.assignments) {
+        copied.assignments.emplace_back(name, copy_of(node));
+      }
+      next->pending_.push_back(std::move(copied));
+    }
+  };
+  copy_changes();
+  while (!todo.empty()) {
+    Node* from = todo.back();
+    todo.pop_back();
+    const NodePtr to = copies[from];
+    to->parent = from->parent == nullptr ? nullptr : copies[from->parent].get();
+    for (const auto& [name, node] : from->entries) to->entries[name] = copy_of(node);
+    for (const auto& [name, node] : from->durable) to->durable[name] = copy_of(node);
+  }
+  return next;
+}
+
 std::vector<Listed> FileSystem::List() const {
   std::vector<Listed> all;
   std::vector<std::pair<std::string, Node*>> todo = {{"", root_.get()}};
@@ -230,6 +273,39 @@ uint64_t FileSystem::Fingerprint() const {
     }
   }
   return treering::codec::Hash64(base::ByteSpan(text));
+}
+
+uint64_t FileSystem::Medium() const {
+  // Nodes are numbered as they are met, so that equal media give equal numbers.
+  std::map<const Node*, uint64_t> numbers = {{root_.get(), 1}};
+  std::vector<Node*> met = {root_.get()};
+  uint64_t hash = pending_.size();
+  const auto add = [&](const std::string& name, const NodePtr& node) {
+    hash = Mix(hash, treering::codec::Hash64(base::ByteSpan(name)));
+    if (node == nullptr) return;
+    const auto [at, fresh] = numbers.emplace(node.get(), numbers.size() + 1);
+    if (fresh) met.push_back(node.get());
+    hash = Mix(hash, at->second);
+  };
+  size_t next = 0;
+  const auto walk = [&] {
+    for (; next < met.size(); ++next) {
+      Node* node = met[next];
+      if (node->directory) {
+        hash = Mix(hash, node->durable.size());
+        for (const auto& [name, child] : node->durable) add(name, child);
+      } else {
+        hash = Mix(Mix(hash, node->Contents()->hash()), node->durable_size);
+      }
+    }
+  };
+  walk();
+  for (const Change& change : pending_) {
+    add("", change.directory);
+    for (const auto& [name, node] : change.assignments) add(name, node);
+    walk();
+  }
+  return hash;
 }
 
 }  // namespace crash

@@ -479,9 +479,10 @@ void FileSystem::SetFault(const Fault& fault) {
 
 bool FileSystem::FaultNow(Op kind) {
   if (fault_.at == 0 || kind == Op::kNote) return false;
-  const bool struck = matching_ >= fault_.at;
-  if (struck) return fault_.for_ever && (fault_.then & Bit(kind)) != 0;
-  return (fault_.kinds & Bit(kind)) != 0 && ++matching_ == fault_.at;
+  if (matching_ >= fault_.at) return fault_.for_ever && (fault_.then & Bit(kind)) != 0;
+  if ((fault_.kinds & Bit(kind)) == 0 || ++matching_ != fault_.at) return false;
+  if (fault_.then_its_kind) fault_.then = Bit(kind);
+  return true;
 }
 
 Status FileSystem::Run(Op kind, std::string path, const std::function<Status()>& body) {

@@ -76,6 +76,7 @@ struct Fault {
   int os_error = 0;
   bool for_ever = false;  // and every later one of `then`
   uint32_t then = kAll;
+  bool then_its_kind = false;  // `then` is the kind of the first that failed
   bool happens = false;  // it takes effect (an Append: half of it), and yet answers with the error
 };
 
@@ -144,17 +145,22 @@ class FileSystem {
   uint64_t pending() const { return pending_.size(); }
   // Whether a file that may be there after a crash has bytes that were not flushed.
   bool unsynced() const;
-  // Every subset of the pending changes while there are at most 12, else 64 that the seed draws;
-  // each with every mode if there are unflushed bytes, those that draw `draws` times.
-  std::vector<CrashState> CrashStates(uint64_t seed, uint32_t draws) const;
+  // Every subset of the pending changes while there are at most `all_up_to`, else 64 that the seed
+  // draws; each with every mode if there are unflushed bytes, those that draw `draws` times.
+  std::vector<CrashState> CrashStates(uint64_t seed, uint32_t draws, uint64_t all_up_to = 12) const;
   // The file system that is found when the power is back: everything in it is sure.
   std::unique_ptr<FileSystem> AfterCrash(const CrashState& state, uint64_t seed) const;
-  // The same as an orderly shutdown leaves it.
+  // What the next process finds when this one was killed: all that programs saw, and pending what
+  // was pending.
+  std::unique_ptr<FileSystem> AfterKill(uint64_t seed) const;
+  // What an orderly shutdown leaves: all that programs saw, for sure.
   std::unique_ptr<FileSystem> AfterShutdown(uint64_t seed) const;
 
   std::vector<Listed> List() const;
   // Equal for equal List().
   uint64_t Fingerprint() const;
+  // Equal if all crashes leave the same: a hash of what is sure and of what is pending.
+  uint64_t Medium() const;
 
   // For the handles: runs `body` as one operation, unless a fault says otherwise. What it returns
   // is the answer.

@@ -234,6 +234,40 @@ void AnOrderlyShutdownLosesNothing(void**) {
   assert_int_equal(text.substr(text.size() - 5) == "d/b:3", true);
 }
 
+void AKilledProcessLeavesPendingWhatWasPending(void**) {
+  std::string seen, states;
+  bool equal = false;
+  {
+    FileSystem fs(1);
+    const Dir root = fs.OpenRoot();
+    const auto child = root->MakeChild("d");
+    Put(child.value().get(), "a", 5, true);
+    const auto next = fs.AfterKill(2);
+    seen = Text(*next);
+    states = States(*next);
+    equal = states == States(fs);
+  }
+  assert_string_equal(seen.c_str(), "d/ d/a:5");
+  assert_string_equal(states.c_str(), "d/ | d/ d/a:5 | nothing");
+  assert_true(equal);
+}
+
+// The medium after creating a file in one of three ways.
+uint64_t MediumAfter(bool flush_file, bool flush_directory) {
+  FileSystem fs(1);
+  const Dir root = fs.OpenRoot();
+  Put(root.get(), "a", 5, flush_file);
+  if (flush_directory) Ignore(root->Sync());
+  return fs.Medium();
+}
+
+void MediaAreEqualOnlyIfEveryCrashLeavesTheSame(void**) {
+  assert_true(MediumAfter(true, true) == MediumAfter(true, true));
+  assert_true(MediumAfter(true, true) != MediumAfter(true, false));
+  assert_true(MediumAfter(true, true) != MediumAfter(false, true));
+  assert_true(MediumAfter(true, false) != MediumAfter(false, false));
+}
+
 void ASecondFlushAfterAFailedOneSaysYesSavesNothingAndIsReported(void**) {
   int first = 0, second = 0;
   std::string states, violation;
@@ -514,6 +548,8 @@ int main() {
       cmocka_unit_test(ARemovedDirectoryMayComeBackWithWhatWasInIt),
       cmocka_unit_test(EverySubsetOfTwelvePendingChangesIsAStateAndOfMoreASample),
       cmocka_unit_test(AnOrderlyShutdownLosesNothing),
+      cmocka_unit_test(AKilledProcessLeavesPendingWhatWasPending),
+      cmocka_unit_test(MediaAreEqualOnlyIfEveryCrashLeavesTheSame),
       cmocka_unit_test(ASecondFlushAfterAFailedOneSaysYesSavesNothingAndIsReported),
       cmocka_unit_test(TheNthOperationOfItsKindsFailsOnceOrForEver),
       cmocka_unit_test(AFaultThatHappensTakesEffectAndHalfOfAWrite),
