@@ -160,6 +160,8 @@ Status Store::RemoveFolder(const std::string& folder, bool* complete) {
 
 Status Store::CleanUp() {
   Status obsolete = Remove({});
+  // A `removed` record says nothing any more once those below it are gone.
+  if (obsolete.ok() && !catalog()->Obsolete().empty()) obsolete = Remove({});
   const auto swept = Sweep(true);
   if (!swept.ok()) return swept.status();
   return obsolete;

@@ -178,6 +178,7 @@ Status Store::Create() {
   record.metadata = options_.metadata;
   const std::vector<uint8_t> bytes = format::EncodeStore(record);
   if (bytes.size() > format::kMaxManifest) return RecordTooLarge(bytes.size());
+  if (!base::Planted(2)) TR_RETURN_IF_ERROR(root_->Sync());  // no STORE without its folders (D12)
   TR_ASSIGN_OR_RETURN(const bool stale, root_->Exists(kStoreTemporary));
   if (stale) TR_RETURN_IF_ERROR(root_->Remove(kStoreTemporary));
   TR_ASSIGN_OR_RETURN(const auto file, root_->CreateToWrite(kStoreTemporary, {}));
