@@ -27,8 +27,6 @@ using treering::base::Status;
 
 constexpr int kErrors[] = {EIO, ENOSPC, EDQUOT, EROFS, EACCES, EMFILE};
 constexpr uint64_t kErrorCount = 6;
-// After each failure and the cleaning up behind it the power fails in so many ways, at most.
-constexpr uint64_t kAllSubsets = 4, kCrashes = 24;
 
 enum class Mode {
   kOnce,            // the operation does nothing
