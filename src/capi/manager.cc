@@ -149,7 +149,7 @@ Status Find(treering_checkpoint** out, int64_t* out_step, treering_report** out_
     skipped.Finish();
     *out_report = NewReport(std::move(skipped));
   }
-  if (!found.ok()) return std::move(found.status());
+  if (!found.ok()) return found.status();
   checkpoint->value = std::move(found->container);
   if (out_step != nullptr) *out_step = found->record->step;
   *out = checkpoint.release();
