@@ -144,7 +144,7 @@ Status Find(treering_checkpoint** out, int64_t* out_step, treering_report** out_
   TR_RETURN_IF_ERROR(ImportOpenOptions(options, &open));
   auto checkpoint = std::make_unique<treering_checkpoint>();
   tree::Report skipped;
-  auto found = manager.value->Find(step, how, std::move(open), &skipped);
+  auto found = manager.value->Find(step, how, open, &skipped);
   if (out_report != nullptr && (found.ok() || !skipped.empty())) {
     skipped.Finish();
     *out_report = NewReport(std::move(skipped));
