@@ -12,7 +12,8 @@
  * library keeps no global and no thread-local state and starts threads only where `threads` asks
  * for them. `read_at`, `resolve` and `release` callbacks may run on any thread, with no lock of the
  * library held, `progress` callbacks on any thread, one at a time; they must not call into the same
- * handle. `fill` and `write` callbacks run on the thread that called the library.
+ * handle. `fill` and `write` callbacks run on the thread that called the library, but for an
+ * asynchronous save with `borrow`, whose `fill` callbacks run on the thread of the saves.
  *
  * FAILURE. A fallible function answers a treering_status; TREERING_OK is 0. On failure every
  * output is NULL or zero, and `error`, where given, holds the status and one line that names the

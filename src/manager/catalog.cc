@@ -6,12 +6,17 @@
 // gone by then is not there. What replaced it may have come after the listing, so the directory is
 // listed again.
 //
+// A commit adds one record to thousands and a removal takes a few away, and both make a new
+// catalog, because readers hold on to the old one. So the records lie in flat arrays, which are
+// copied fast, and a new version is put into its place instead of sorting all again.
+//
 // A record that fails its checks is kept aside with the reason. It still counts for the greatest
 // number, so that its number is not given again, and its presence stops the sweep above: nobody can
 // tell which data it named.
 #include "manager/catalog.h"
 
 #include <algorithm>
+#include <map>
 
 #include "format/names.h"
 
@@ -41,6 +46,13 @@ Result<Record> ReadRecord(const storage::Directory& manifests, const std::string
   return std::make_shared<const format::ManifestRecord>(std::move(*record));
 }
 
+// Where the record of this number is, or would be.
+std::vector<Record>::const_iterator At(const std::vector<Record>& records, uint64_t number) {
+  return std::lower_bound(
+      records.begin(), records.end(), number,
+      [](const Record& record, uint64_t wanted) { return record->number < wanted; });
+}
+
 void AddFolders(const format::ManifestRecord& record, std::set<std::string>* folders) {
   folders->insert(format::AttemptName(record.store, record.step, record.attempt));
   for (const format::ManifestFile& file : record.other_files) {
@@ -61,15 +73,15 @@ Result<std::shared_ptr<const Catalog>> Catalog::Read(const storage::Directory& m
     if (!format::ParseRecordName(entry.name, &number)) continue;
     catalog->newest_ = number;  // names ascend as their numbers do
     if (before != nullptr) {
-      const auto known = before->records_.find(number);
-      if (known != before->records_.end()) {
-        catalog->records_.insert(*known);
+      const auto known = At(before->records_, number);
+      if (known != before->records_.end() && (*known)->number == number) {
+        catalog->records_.push_back(*known);
         continue;
       }
     }
     Result<Record> record = ReadRecord(manifests, entry.name, number, store);
     if (record.ok()) {
-      catalog->records_.emplace(number, std::move(*record));
+      catalog->records_.push_back(std::move(*record));
     } else if (record.status().code() == Code::kNotFoundFile) {
       gone = true;
     } else {
@@ -88,24 +100,38 @@ Result<std::shared_ptr<const Catalog>> Catalog::Read(const storage::Directory& m
 
 void Catalog::Index() {
   std::map<int64_t, Record> by_step;
-  for (const auto& [number, record] : records_) by_step[record->step] = record;
+  for (const Record& record : records_) by_step[record->step] = record;
   versions_.clear();
   for (const auto& [step, record] : by_step) {
     if (record->kind == format::kVersionRecord) versions_.push_back(record);
   }
-  if (!records_.empty()) newest_ = std::max(newest_, records_.rbegin()->first);
+  if (!records_.empty()) newest_ = std::max(newest_, records_.back()->number);
 }
 
 std::shared_ptr<const Catalog> Catalog::With(Record record) const {
   auto next = std::make_shared<Catalog>(*this);
-  next->records_[record->number] = std::move(record);
-  next->Index();
+  const bool highest = records_.empty() || records_.back()->number < record->number;
+  const bool known_step = Find(record->step) != nullptr;
+  const auto place = [](auto* records, const Record& added, auto before) {
+    records->insert(std::upper_bound(records->begin(), records->end(), added, before), added);
+  };
+  place(&next->records_, record,
+        [](const Record& a, const Record& b) { return a->number < b->number; });
+  if (highest && !known_step && record->kind == format::kVersionRecord) {
+    place(&next->versions_, record,
+          [](const Record& a, const Record& b) { return a->step < b->step; });
+    next->newest_ = std::max(newest_, record->number);
+  } else {
+    next->Index();
+  }
   return next;
 }
 
 std::shared_ptr<const Catalog> Catalog::Without(const std::set<uint64_t>& numbers) const {
   auto next = std::make_shared<Catalog>(*this);
-  for (const uint64_t number : numbers) next->records_.erase(number);
+  const auto gone = [&numbers](const Record& record) { return numbers.count(record->number) != 0; };
+  auto& records = next->records_;
+  records.erase(std::remove_if(records.begin(), records.end(), gone), records.end());
   next->Index();
   return next;
 }
@@ -119,16 +145,18 @@ Record Catalog::Find(int64_t step) const {
 
 std::vector<uint64_t> Catalog::NumbersOf(int64_t step) const {
   std::vector<uint64_t> numbers;
-  for (const auto& [number, record] : records_) {
-    if (record->step == step) numbers.push_back(number);
+  for (const Record& record : records_) {
+    if (record->step == step) numbers.push_back(record->number);
   }
   return numbers;
 }
 
 std::vector<uint64_t> Catalog::Obsolete() const {
+  if (records_.size() == versions_.size()) return {};  // each record is a version
   std::map<int64_t, uint64_t> highest;
   std::vector<uint64_t> obsolete;
-  for (const auto& [number, record] : records_) {
+  for (const Record& record : records_) {
+    const uint64_t number = record->number;
     const auto [at, first] = highest.emplace(record->step, number);
     if (!first) {
       obsolete.push_back(at->second);
@@ -150,10 +178,22 @@ std::set<std::string> Catalog::Folders() const {
 
 std::set<std::string> Catalog::AllFolders() const {
   std::set<std::string> folders;
-  for (const auto& [number, record] : records_) {
+  for (const Record& record : records_) {
     if (record->kind == format::kVersionRecord) AddFolders(*record, &folders);
   }
   return folders;
+}
+
+std::set<std::string> Catalog::FoldersLostIn(const Catalog& later) const {
+  std::set<std::string> lost;
+  for (const Record& record : records_) {
+    const auto at = At(later.records_, record->number);
+    const bool kept = at != later.records_.end() && (*at)->number == record->number;
+    if (!kept && record->kind == format::kVersionRecord) AddFolders(*record, &lost);
+  }
+  if (lost.empty()) return lost;
+  for (const std::string& named : later.Folders()) lost.erase(named);
+  return lost;
 }
 
 }  // namespace treering::manager

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -42,8 +41,8 @@ class Catalog {
   const std::vector<Record>& versions() const { return versions_; }
   // Null if there is none.
   Record Find(int64_t step) const;
-  // All usable records by number, superseded and `removed` ones too.
-  const std::map<uint64_t, Record>& records() const { return records_; }
+  // All usable records, ascending by number, superseded and `removed` ones too.
+  const std::vector<Record>& records() const { return records_; }
   const std::vector<BadRecord>& bad() const { return bad_; }
   // Of the record of the highest number, usable or not; 0 for none.
   uint64_t newest() const { return newest_; }
@@ -56,13 +55,16 @@ class Catalog {
   // those that any usable record names, superseded ones too.
   std::set<std::string> Folders() const;
   std::set<std::string> AllFolders() const;
+  // The folders that records of this catalog name and no version of `later` does, which has the
+  // same records or fewer. In the time that it takes to compare the two, if none is gone.
+  std::set<std::string> FoldersLostIn(const Catalog& later) const;
 
  private:
   void Index();
 
-  std::map<uint64_t, Record> records_;
+  std::vector<Record> records_;  // ascending by number
   std::vector<BadRecord> bad_;
-  std::vector<Record> versions_;
+  std::vector<Record> versions_;  // ascending by step
   uint64_t newest_ = 0;
 };
 

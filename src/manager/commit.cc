@@ -133,7 +133,7 @@ Status Store::CommitRecord(format::ManifestRecord record, const std::string& att
   record.number = before->newest() + 1;
   record.store = record_.uuid;
   if (!before->records().empty()) {
-    const Record& last = before->records().rbegin()->second;
+    const Record& last = before->records().back();
     record.previous = last->number;
     record.previous_digest = last->digest;
   }

@@ -44,6 +44,11 @@ tree::Finding Note(tree::FindingKind kind, std::string path, std::string what) {
 }
 
 Status CompareDigest(const container::Container& container, const format::ManifestFile& file) {
+  if (file.algorithm != format::kDigestXxh3) {
+    return Status(Code::kUnsupportedFeature,
+                  "the record of '" + container.name() + "' has a digest of kind " +
+                      std::to_string(file.algorithm) + ", which this version does not know");
+  }
   const codec::Hash128& found = container.index().trailer().file;
   if (found.low == base::LoadLe64(file.digest.data()) &&
       found.high == base::LoadLe64(file.digest.data() + 8)) {

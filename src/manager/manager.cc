@@ -296,13 +296,13 @@ Status Manager::RunJob(Job* job, manager::Save* save, Saved* out) {
   record.metrics = job->options.metrics;
   record.metrics_document = job->options.metrics_document;
   record.metadata = job->options.metadata;
-  if (base::Planted(11)) Retain(out);
+  if (base::Planted(11)) Retain(job->step, out);
   Status no_memory(Code::kNoMemory, "no memory to drop old versions");
   Status committed =
       store_->Commit(attempt.get(), std::move(record), job->options.overwrite, &out->record);
   if (out->record != nullptr) out->content = summary.content;
   try {
-    if (committed.ok() || base::Planted(12)) Retain(out);
+    if (committed.ok() || base::Planted(12)) Retain(job->step, out);
   } catch (const std::bad_alloc&) {  // the version is there all the same
     out->retention = std::move(no_memory);
   }

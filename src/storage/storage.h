@@ -98,8 +98,8 @@ class Lock {
   virtual base::Status Write(std::string_view text) = 0;
 };
 
-// One directory, held open; names are single components and never interpreted further. No
-// operation follows a symbolic link.
+// One directory, held open; names are single components and never interpreted further. Reading a
+// file follows a symbolic link, so that data may be moved to another disk; nothing else does.
 class Directory {
  public:
   virtual ~Directory() = default;

@@ -114,8 +114,8 @@ std::string Surplus(const FileSystem& disk, const manager::Catalog& catalog,
   std::map<std::string, ImagePtr> right = {
       {top, nullptr}, {top + "manifests/", nullptr}, {top + "data/", nullptr}};
   std::set<std::string> ours = {top + "STORE", top + "LOCK"};
-  for (const auto& [number, record] : catalog.records()) {
-    ours.insert(top + "manifests/" + format::RecordName(number));
+  for (const manager::Record& record : catalog.records()) {
+    ours.insert(top + "manifests/" + format::RecordName(record->number));
   }
   for (const std::string& folder : catalog.Folders()) {
     right[top + "data/" + folder + "/"] = nullptr;
