@@ -68,6 +68,7 @@ class CheckpointManager(Reading):
         verify_before_prune: True: each new step is read back before old ones are dropped.
         staging_bytes: bytes of copies for saves in the background, at most; 0: 1 GiB.
         save_queue: how many saves may be in flight; `save` waits while there are so many.
+        drop_newest: True: the greatest step stays only if a policy keeps it.
 
     Raises:
         CheckpointNotFoundError: `create` is False, or `read_only`, and there is no directory.
@@ -80,7 +81,7 @@ class CheckpointManager(Reading):
         keep_period=None, keep_time_interval=None, best_metric=None, best_mode="max",
         save_policies=None, keep_policies=None, asynchronous=True, read_only=False, create=True,
         lock_timeout=0, no_lock=False, metadata=None, verify_before_prune=False, staging_bytes=0,
-        save_queue=1,
+        save_queue=1, drop_newest=False,
     ):  # fmt: skip
         if save_queue < 1:
             raise ValueError(f"save_queue must be at least 1, not {save_queue}")
@@ -96,7 +97,7 @@ class CheckpointManager(Reading):
             (keep_policies, max_to_keep, keep_period, keep_time_interval,
              best_metric and (best_metric, best_mode == "min")),
             no_lock=bool(no_lock), verify_before_prune=bool(verify_before_prune),
-            staging_bytes=staging_bytes, save_queue=save_queue,
+            staging_bytes=staging_bytes, save_queue=save_queue, drop_newest=bool(drop_newest),
         )  # fmt: skip
         weakref.finalize(self, self._handle.dropped).atexit = False
 
