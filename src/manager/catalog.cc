@@ -186,6 +186,7 @@ std::set<std::string> Catalog::AllFolders() const {
 
 std::set<std::string> Catalog::FoldersLostIn(const Catalog& later) const {
   std::set<std::string> lost;
+  if (this == &later) return lost;
   for (const Record& record : records_) {
     const auto at = At(later.records_, record->number);
     const bool kept = at != later.records_.end() && (*at)->number == record->number;

@@ -43,6 +43,7 @@ Status Store::Remove(const std::vector<int64_t>& steps) {
   TR_RETURN_IF_ERROR(RequireKnownOutcome());
   if (lock_ == nullptr) TR_RETURN_IF_ERROR(ReloadLocked());  // what others have done meanwhile
   const std::shared_ptr<const Catalog> before = catalog();
+  if (steps.empty() && before->Obsolete().empty()) return {};
   std::vector<uint64_t> last;
   for (const int64_t step : steps) {
     const Record version = before->Find(step);

@@ -36,11 +36,11 @@ Result<bool> Manager::ShouldSave(int64_t step) const {
   if (store_->read_only()) return false;
   const std::vector<Record> versions = Versions();
   std::vector<Candidate> candidates = CandidatesOf(versions);
+  const auto before = [](const Candidate& a, const Candidate& b) { return a.step < b.step; };
   for (const auto& [running, started] : InFlight()) {
-    candidates.push_back({running, started, nullptr});
+    const Candidate added{running, started, nullptr};
+    candidates.insert(std::upper_bound(candidates.begin(), candidates.end(), added, before), added);
   }
-  std::sort(candidates.begin(), candidates.end(),
-            [](const Candidate& a, const Candidate& b) { return a.step < b.step; });
   if (!candidates.empty() && candidates.back().step >= step) return false;
   SaveContext context;
   context.now = store_->Now();
@@ -56,6 +56,7 @@ Result<std::vector<PruneDecision>> Manager::Decide(const std::vector<PreservePol
       const std::vector<Decision> decided,
       manager::Decide(policies, CandidatesOf(versions), store_->Now(), options_.drop_newest));
   std::vector<PruneDecision> decisions;
+  decisions.reserve(decided.size());
   for (size_t i = 0; i < decided.size(); ++i) {
     decisions.push_back({versions[i]->step, decided[i].keep, decided[i].rule});
   }
@@ -63,6 +64,10 @@ Result<std::vector<PruneDecision>> Manager::Decide(const std::vector<PreservePol
 }
 
 void Manager::Retain(int64_t saved, Saved* out) {
+  if (options_.keep_policies.empty()) {  // all versions stay, but for those that were replaced
+    out->retention = store_->RemoveObsolete();
+    return;
+  }
   std::vector<Record> versions = Versions();
   if (base::Planted(12) && store_->catalog()->Find(saved) == nullptr) {
     auto uncommitted = std::make_shared<format::ManifestRecord>();

@@ -16,6 +16,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 NATIVE = {"treering_c": ["treering", "1"], "treering_c_0_threads": ["treering", "0"],
@@ -85,6 +86,19 @@ def ratios(table, base):
     return {name: round(row["seconds"] / limit, 3) for name, row in table.items()}
 
 
+def count_versions(build):
+    """10,000 saves into one directory in memory: what a save costs as versions grow."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        program = build / "tests" / "bench" / "versions"
+        done = subprocess.run([program, os.path.join(folder, "run"), "10000"], check=True,
+                              capture_output=True, text=True)
+    figures = json.loads(done.stdout)
+    print(f"\n10,000 versions: a save costs {figures['first_us']} us among the first thousand, "
+          f"{figures['last_us']} us among the last; opened and listed in {figures['open_ms']} ms")
+    return figures
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, required=True)
@@ -122,6 +136,8 @@ def main():
     run(["treering_c"], "save", "million", 1)
     figures["open_first_1m"] = run(["treering_c"], "first", "million", 20)
     show("open and read one leaf of 1,000,000", figures["open_first_1m"], 1e6, "us")
+
+    figures["versions"] = count_versions(options.build)
 
     figures["us_per_leaf_c"] = round(figures["save_100k"]["treering_c"]["seconds"] * 10, 3)
     figures["us_per_leaf_py"] = round(figures["save_100k"]["treering_py"]["seconds"] * 10, 3)
