@@ -7,6 +7,7 @@ import numpy as np
 from ._errors import UnsupportedError, UnsupportedTypeError
 from ._ffi import ffi, lib
 
+LARGE = 65536  # bytes: from here on a copy costs more than it takes to avoid one
 ONE_PER_BYTE = 65536  # the arrays hold a 2- or 4-bit element in a byte each
 
 # numpy.dtype -> number, in the form that the bridge takes. Grows when ml_dtypes' are met.
@@ -62,6 +63,16 @@ def dtype_of(number):
             status=lib.TREERING_UNSUPPORTED_DTYPE,
         )
     return found
+
+
+def empty(shape, dtype):
+    """A new array. What is large begins at a multiple of 64 bytes, so that JAX can take it as it is."""
+    array = np.empty(shape, dtype)
+    if array.nbytes < LARGE or array.__array_interface__["data"][0] % 64 == 0:
+        return array
+    memory = np.empty(array.nbytes + 63, np.uint8)
+    start = -memory.__array_interface__["data"][0] % 64
+    return memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
 
 
 def storable(array, where):

@@ -5,8 +5,12 @@
 # taken whole, by list operations. All else goes through one handler per type. Nothing recurses, so
 # depth is the format's affair; a container that is open already is a cycle. For a target the same
 # walk makes, beside each row, the function that turns what was restored into what the target had.
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +38,8 @@ ORDERED_NAME, FROZEN_NAME = "collections:OrderedDict", "flax.core:FrozenDict"
 _FIXED = [(ARRAY, NUMPY), (BOOLEAN, ()), (INTEGER, ()), (FLOAT, ()), (COMPLEX, ()), (STRING, ()), (BYTES, ())]
 FAST = dict(zip((np.ndarray, bool, int, float, complex, str, bytes), range(7)))
 _KEY_TYPES = {str, int}
+# What adds the rows of one type: (flattener, key, value, more attributes).
+Handler = Callable[["Flattener", Any, Any, tuple], None]
 _REFUSED_KEY = "a dict key of type {}; keys are str or int: {!r}"
 
 
@@ -56,14 +62,19 @@ def display(key):
 
 
 class Flattener:
-    def __init__(self, target=False):
-        self.target = target
+    """Walks one tree. `in_boxes`: leaves of a target that lie over several devices become
+    placeholders, and `boxes` says what each of their devices needs."""
+
+    def __init__(self, target=False, in_boxes=False):
+        self.target, self.in_boxes = target, in_boxes
+        self.boxes = {}  # row -> _sharded.Boxes, or the row whose value it shares
         self.keys, self.values, self.codes = [], [], []
         self.finish = []  # targets: per row a function, or None
         self.table = list(_FIXED)
         self.numbers = {entry: number for number, entry in enumerate(_FIXED)}
         self.variables = {}  # id of an nnx.Variable -> its row
-        self.kept = []  # what the addresses in `variables` belong to
+        self.known = {}  # addresses of an array's sharding and attributes -> its code
+        self.kept = []  # what the addresses in `variables` and `known` belong to
         self._stack = []  # (iterator over (key, child), id)
         self._open = set()
 
@@ -110,7 +121,13 @@ class Flattener:
         """A leaf of a target: the array that the library shall fill."""
         where = self.here(key)
         dtype = _dtypes.storable(np.empty(0, dtype), where).dtype
-        self.row(key, kind, attributes, np.empty(shape, dtype), finish)
+        self.row(key, kind, attributes, _dtypes.empty(shape, dtype), finish)
+
+    def boxed(self, key, boxes):
+        """A leaf of a target that is read by the boxes of its devices."""
+        boxes.dtype = _dtypes.storable(np.empty(0, boxes.dtype), self.here(key)).dtype
+        self.boxes[len(self.codes)] = boxes
+        self.row(key, PLACEHOLDER, (), None)
 
     def open(self, key, kind, attributes, owner, count, children, build):
         """A container and what is below it. `build(keys, values)` makes the target's again."""

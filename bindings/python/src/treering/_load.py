@@ -40,7 +40,7 @@ def load_from(checkpoint, path, target, item):
 
         return json.loads(value)
     if target is not None:
-        return _restore(checkpoint, name, target)
+        return _restore(checkpoint, name, target, lambda: _Nodes(checkpoint, root, count))
     nodes = _Nodes(checkpoint, root, count)
     return nodes.tree(nodes.leaves())
 

@@ -74,15 +74,19 @@ def _table(rows, kept):
     return table
 
 
-def _help(rows, row):
-    """Brings a row that the bridge could not take into a form that it can."""
+def _help(rows, row, nodes, kept):
+    """Brings a row that the bridge could not take into a form that it can, or makes its node. Where
+    to go on."""
     key, value = rows.keys[row], rows.values[row]
     if type(key) is int and not -(2**63) <= key < 2**63:
         rows.keys[row] = _integer_bytes(key)
-        return
+        return row
     kind = rows.table[rows.codes[row]][0]
     if kind == INTEGER and type(value) is int:
         rows.values[row] = _integer_bytes(value)
+    elif hasattr(value, "fill_node"):
+        value.fill_node(nodes[row], kept)
+        return row + 1
     elif kind in (ARRAY, PRNG_KEY):
         stored = _dtypes.storable(value, lambda: rows.path(row))
         if stored is value and row in rows.helped:
@@ -91,6 +95,7 @@ def _help(rows, row):
         rows.values[row] = stored
     else:
         raise MemoryError
+    return row
 
 
 def _integer_bytes(value):
@@ -108,14 +113,13 @@ def build(rows, lend=None):
     nodes = ffi.from_buffer("treering_node[]", space)
     rows.helped = set()
     done = 0
-    while True:
+    while done < count:
         done = lib.treering_py_fill(
             id(rows.keys), id(rows.values), id(rows.codes), table, id(_dtypes.NUMBERS),
             rows.target, done, nodes, memory,
         )  # fmt: skip
-        if done == count:
-            break
-        _help(rows, done)
+        if done < count:
+            done = _help(rows, done, nodes, kept)
     error = new_error()
     out = ffi.new("treering_tree **")
     check(lib.treering_tree_create(out, error), error)

@@ -111,7 +111,7 @@ class _Nodes:
     def _read(self, arrays, numbers):
         """One call for all: (new arrays, bytes of the other leaves one after the other)."""
         known = {number: _dtypes.dtype_of(number) for number in {self.dtypes[i] for i in arrays}}
-        made = [np.empty(self.shapes[i], known[self.dtypes[i]]) for i in arrays]
+        made = [_dtypes.empty(self.shapes[i], known[self.dtypes[i]]) for i in arrays]
         sizes = [self.sizes[i] for i in numbers]
         small = bytearray(sum(sizes))
         reads = ffi.new("treering_read[]", len(arrays) + len(numbers))

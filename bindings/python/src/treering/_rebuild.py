@@ -73,7 +73,7 @@ def _wrapped(attributes, value, module=_module):
     nnx = module("flax.nnx")
     if nnx is None:
         return value
-    from ._jax import make_variable
+    from ._nnx import make_variable
 
     return make_variable(nnx, found, value)
 

@@ -1,27 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 # Restoring into a target: the checkpoint has to agree with it, and its types are the result's.
+from __future__ import annotations
+
 from ._errors import check, error_of, new_error
 from ._ffi import ffi, lib
 from ._flatten import ALIAS, ARRAY, PRNG_KEY, Flattener
 from ._nodes import NODE_SIZE, build, options, threads_for
+from ._progress import Watch
 from ._rebuild import _number
 
 
-def _restore(checkpoint, name, target):
-    rows = Flattener(target=True).run(target)
+def _restore(checkpoint, name, target, nodes, progress=None):
+    """`nodes()` gives the item's nodes, for a target that lies over several devices."""
+    rows = Flattener(target=True, in_boxes=True).run(target)
+    if rows.boxes:
+        from . import _sharded
+
+        if _sharded.locate(rows, nodes()):
+            tree = _filled(checkpoint, name, rows, progress)
+            _sharded.read(rows, checkpoint, progress)
+            return _finished(rows, tree)
+        rows = Flattener(target=True).run(target)
+    return _finished(rows, _filled(checkpoint, name, rows, progress))
+
+
+def _filled(checkpoint, name, rows, progress):
+    """Has the library fill the rows' arrays; the tree that it answers."""
     tree = build(rows)
     error = new_error()
     out, report = ffi.new("treering_tree **"), ffi.new("treering_report **")
-    total = sum(getattr(value, "nbytes", 0) for value in rows.values) if len(rows.values) <= 4096 else 0
-    settings = options("treering_restore_options", threads=threads_for(total))
+    total = sum(getattr(value, "nbytes", 0) for value in rows.values)
+    threads = threads_for(total) if len(rows.values) <= 4096 else 0
     item = name.encode()
-    status = lib.treering_checkpoint_restore(
-        out, report, checkpoint, item, len(item), tree, settings, error
-    )
-    findings = ffi.gc(report[0], lib.treering_report_free) if report[0] != ffi.NULL else None
+    with Watch(progress, "loading", total) as watch:
+        settings = options("treering_restore_options", threads=threads, **watch.fields)
+        status = lib.treering_checkpoint_restore(
+            out, report, checkpoint, item, len(item), tree, settings, error
+        )
+        findings = ffi.gc(report[0], lib.treering_report_free) if report[0] != ffi.NULL else None
+        restored = ffi.gc(out[0], lib.treering_tree_free) if out[0] != ffi.NULL else None
+        watch.reraise()
     if status != 0:
         raise _mismatch(error_of(error), findings)
-    return _finished(rows, ffi.gc(out[0], lib.treering_tree_free))
+    return restored
 
 
 def _mismatch(exception, report):
@@ -67,7 +88,7 @@ def _finished(rows, tree):
     for i, kind in enumerate(kinds):
         if kind >= ARRAY:
             finish = rows.finish[i]
-            if kind == ALIAS:
+            if type(finish) is int:  # the value of an earlier row
                 values[i] = values[finish]
             elif finish is not None:
                 values[i] = finish(values[i])

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+# Flax NNX's states and Variables, both ways: their types, metadata and sharing are kept.
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Mapping
+
+from ._ffi import lib
+from ._flatten import ALIAS, CUSTOM, DICT, PLACEHOLDER, STATE_NAME, _items, named
+from ._values import type_name
+
+_CONTAINERS = (type(None), Mapping, list, tuple)
+
+
+def handler(nnx, cls):
+    """The handler of a type of Flax NNX, or None."""
+    if cls is getattr(nnx, "State", None):
+        return _state
+    if issubclass(cls, getattr(nnx, "Variable", ())):
+        return _variable
+    return None
+
+
+def _raw(state):
+    return state.raw_mapping if hasattr(state, "raw_mapping") else dict(state)
+
+
+def _state(self, key, value, extra):
+    raw = _raw(value)
+    build = None
+    if self.target:
+        build = lambda keys, values: type(value)(dict(zip(keys, values)))  # noqa: E731
+    self.open(key, DICT, named(STATE_NAME) + extra, raw, len(raw), _items(self, raw), build)
+
+
+def to_tuples(value):
+    """Lists of a JSON document are tuples where they stand under "$tuple"; likewise "$spec"."""
+    if isinstance(value, dict):
+        if set(value) == {"$tuple"} and isinstance(value["$tuple"], list):
+            return tuple(map(to_tuples, value["$tuple"]))
+        if set(value) == {"$spec"} and isinstance(value["$spec"], list):
+            return sys.modules["jax"].sharding.PartitionSpec(*map(to_tuples, value["$spec"]))
+        return {name: to_tuples(child) for name, child in value.items()}
+    return [to_tuples(child) for child in value] if isinstance(value, list) else value
+
+
+def _from_tuples(value):
+    if isinstance(value, sys.modules["jax"].sharding.PartitionSpec):
+        return {"$spec": [_from_tuples(child) for child in value]}
+    if isinstance(value, tuple):
+        return {"$tuple": [_from_tuples(child) for child in value]}
+    if isinstance(value, list):
+        return [_from_tuples(child) for child in value]
+    if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value) or set(value) in ({"$tuple"}, {"$spec"}):
+            raise TypeError("not JSON, or not to be told from a tuple")
+        return {_from_tuples(name): _from_tuples(child) for name, child in value.items()}
+    if type(value) is str:
+        value.encode()  # lone surrogates are no JSON
+        return value
+    if value is None or type(value) in (bool, int, float):
+        return value
+    raise TypeError("not JSON")
+
+
+_ATTRIBUTES = {}  # (class, metadata as text) -> attributes
+_RECENT = {}  # (class, names and addresses of the metadata) -> (the metadata's values, attributes)
+_CONSTANTS = {type(None), bool, int, float, str}
+
+
+def _is_constant(value):
+    """True for metadata that never change, so that an address stands for them."""
+    if type(value) is tuple or type(value) is sys.modules["jax"].sharding.PartitionSpec:
+        return all(map(_is_constant, value))
+    return type(value) in _CONSTANTS
+
+
+def _variable_attributes(variable, nnx):
+    metadata = variable.get_metadata()
+    key = (type(variable), *metadata, *map(id, metadata.values()))
+    found = _RECENT.get(key)
+    if found is not None:
+        return found[1]
+    attributes, whole = _make_attributes(variable, metadata, nnx)
+    values = tuple(metadata.values())
+    if whole and all(map(_is_constant, values)):
+        if len(_RECENT) >= 1000:
+            _RECENT.clear()
+        _RECENT[key] = values, attributes
+    return attributes
+
+
+def _make_attributes(variable, given, nnx):
+    """(attributes, whether all of the metadata is in them)."""
+    cls = type(variable)
+    metadata, dropped = {}, []
+    for name, value in given.items():
+        try:
+            metadata[name] = _from_tuples(value)
+        except (TypeError, ValueError, RecursionError):
+            dropped.append(name)
+    text = json.dumps(metadata, ensure_ascii=False, allow_nan=True)
+    found = _ATTRIBUTES.get((cls, text))
+    if found is not None and not dropped:
+        return found, True
+    if dropped:
+        warnings.warn(
+            f"metadata {', '.join(dropped)} of nnx.{cls.__name__} is no JSON and is not saved; "
+            "load with a target to keep the target's",
+            stacklevel=6,
+        )
+    chain = cls.__mro__[: cls.__mro__.index(nnx.Variable) + 1]
+    names = "\0".join(c.__name__ for c in chain if issubclass(c, nnx.Variable))
+    attributes = [
+        (lib.TREERING_ATTR_VARIABLE_TYPE, names.encode()),
+        (lib.TREERING_ATTR_METADATA, text.encode()),
+        *named(type_name(cls)),
+    ]
+    if isinstance(metadata.get("tag"), str):
+        attributes.append((lib.TREERING_ATTR_TAG, metadata["tag"].encode()))
+    sharding = metadata.get("sharding_names", metadata.get("out_sharding", metadata.get("sharding")))
+    if sharding is not None:
+        plain = given.get("sharding_names", given.get("out_sharding", given.get("sharding")))
+        spec = list(plain) if isinstance(plain, (tuple, list)) or "$spec" in sharding else str(plain)
+        attributes.append((lib.TREERING_ATTR_SHARDING, json.dumps({"spec": spec}).encode()))
+    if len(_ATTRIBUTES) < 10000:
+        _ATTRIBUTES[cls, text] = tuple(attributes)
+    return tuple(attributes), not dropped
+
+
+def _variable(self, key, value, extra):
+    nnx = sys.modules["flax.nnx"]
+    first = self.variables.get(id(value))
+    if first is not None:
+        boxed = self.target and first in self.boxes
+        self.row(key, PLACEHOLDER if boxed else ALIAS, (), first, first)
+        if boxed:
+            self.boxes[len(self.codes) - 1] = first
+        return
+    attributes = _variable_attributes(value, nnx)
+    raw = value.get_raw_value()
+    row = len(self.codes)
+    again = value.from_metadata if self.target else None
+    metadata = value.get_metadata() if self.target else None
+    if _holds_more(nnx, type(raw)):
+        build = lambda keys, values: again(values[0], metadata)  # noqa: E731
+        self.open(key, CUSTOM, attributes, value, 1, iter([("value", raw)]), build)
+        return
+    self.variables[id(value)] = row
+    self.kept.append(value)
+    self.node(key, raw, attributes)
+    if self.target:
+        inner = self.finish[row]
+        self.finish[row] = lambda raw: again(raw if inner is None else inner(raw), metadata)
+
+
+_HOLDING = {}  # type -> whether a Variable of it holds more than one leaf
+
+
+def _holds_more(nnx, cls):
+    found = _HOLDING.get(cls)
+    if found is None:
+        found = issubclass(cls, (*_CONTAINERS, nnx.State, nnx.Variable)) or hasattr(cls, "__dataclass_fields__")
+        _HOLDING[cls] = found
+    return found
+
+
+_CLASSES = {}  # "module:name" -> class
+
+
+def _class_of(nnx, name, chain):
+    """The imported subclass of nnx.Variable of that name, else the nearest base of its chain."""
+    found = _CLASSES.get(name)
+    if found is None:
+        known, by_name, queue = {}, {}, [nnx.Variable]
+        while queue:
+            cls = queue.pop()
+            known[type_name(cls)] = cls
+            by_name.setdefault(cls.__name__, cls)
+            queue.extend(cls.__subclasses__())
+        found = known.get(name)
+        if found is None:
+            for base in chain[1:]:
+                if base in by_name:
+                    return by_name[base]
+            return nnx.Variable
+        _CLASSES[name] = found
+    return found
+
+
+def make_variable(nnx, attributes, value):
+    """An nnx.Variable of what a file says: attributes by id, as bytes."""
+    chain = attributes[lib.TREERING_ATTR_VARIABLE_TYPE].decode().split("\0")
+    name = attributes.get(lib.TREERING_ATTR_TYPE_NAME, b"").decode()
+    metadata = {"hijax": False, "ref": False, "eager_sharding": True}
+    if lib.TREERING_ATTR_METADATA in attributes:
+        metadata = to_tuples(json.loads(attributes[lib.TREERING_ATTR_METADATA]))
+    elif lib.TREERING_ATTR_TAG in attributes:
+        metadata["tag"] = attributes[lib.TREERING_ATTR_TAG].decode()
+    return _class_of(nnx, name, chain).from_metadata(value, metadata)
