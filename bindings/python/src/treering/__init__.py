@@ -7,6 +7,9 @@
     tree = treering.load("run.ring")                  # exactly what was saved
     state = treering.load("run.ring", target=state)   # strictly into this structure
     treering.metadata("run.ring")                     # dtypes, shapes, attributes; no data
+    treering.open("run.ring")["params/w"][:10]        # part of a leaf
+    treering.diff("run.ring", state)                  # what has changed
+    treering.verify("run.ring")                       # is every byte as it was written
 
     with treering.CheckpointManager("run", max_to_keep=3) as manager:  # a step each, in the background
         manager.save(step, state)
@@ -15,6 +18,10 @@ A tree is any nesting of dict, list, tuple, namedtuple, dataclass, None and nnx.
 (NumPy, JAX, ml_dtypes), typed PRNG keys, numbers, strings and bytes. Errors derive from
 `TreeringError` and from the built-in that fits.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from ._errors import (
     AlreadyExistsError,
@@ -39,24 +46,60 @@ from ._errors import (
     UnsupportedTypeError,
     WrongStateError,
 )
-from ._load import info, load, metadata
+from ._load import load
 from ._save import save
 from ._values import AbstractLeaf, Blob, Json, PRNGKey, Record, register_dataclass
 from ._version import __version__
 
 
-def __getattr__(name):  # what few programs need is imported when it is asked for
+if TYPE_CHECKING:
+    from . import policies as policies
+    from ._container import Container, open
+    from ._diff import Change, Diff, diff
+    from ._display import format_tree
+    from ._leaf import LeafRef
+    from ._manager import CheckpointManager
+    from ._metadata import Metadata, info, metadata
+    from ._report import Finding, LoadReport
+    from ._verify import VerifyReport, verify
+
+# In a target: the leaf that stands here is not read, and the result has `...` in its place.
+PLACEHOLDER = ...
+
+# What few programs need is imported when it is asked for.
+_LATER = {
+    "Change": "_diff",
+    "CheckpointManager": "_manager",
+    "Container": "_container",
+    "Diff": "_diff",
+    "Finding": "_report",
+    "LeafRef": "_leaf",
+    "LoadReport": "_report",
+    "Metadata": "_metadata",
+    "VerifyReport": "_verify",
+    "diff": "_diff",
+    "format_tree": "_display",
+    "info": "_metadata",
+    "metadata": "_metadata",
+    "open": "_container",
+    "verify": "_verify",
+}
+_MODULES = ("policies",)
+
+
+def __getattr__(name: str) -> Any:
     import importlib
 
-    if name == "policies":
-        return importlib.import_module(".policies", __name__)  # which sets the attribute
-    if name == "CheckpointManager":
-        found = globals()[name] = importlib.import_module("._manager", __name__).CheckpointManager
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)  # which sets the attribute
+    if name in _LATER:
+        found = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+        globals()[name] = found
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(set(globals()) | set(__all__))
 
 
@@ -66,17 +109,25 @@ __all__ = [
     "Blob",
     "BusyError",
     "CancelledError",
+    "Change",
     "CheckpointManager",
     "CheckpointNotFoundError",
+    "Container",
     "CorruptionError",
+    "Diff",
     "DtypeMismatchError",
+    "Finding",
     "InternalError",
     "InvalidArgumentError",
     "Json",
+    "LeafRef",
     "LimitError",
+    "LoadReport",
+    "Metadata",
     "NotTreeringError",
     "OutOfMemoryError",
     "OutcomeUnknownError",
+    "PLACEHOLDER",
     "PRNGKey",
     "PathNotFoundError",
     "PermissionDeniedError",
@@ -87,12 +138,17 @@ __all__ = [
     "TreeringError",
     "UnsupportedError",
     "UnsupportedTypeError",
+    "VerifyReport",
     "WrongStateError",
     "__version__",
+    "diff",
+    "format_tree",
     "info",
     "load",
     "metadata",
+    "open",
     "policies",
     "register_dataclass",
     "save",
+    "verify",
 ]

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-# load, metadata and info: what a program asks of a file.
+# load: from a file, or an item of an open checkpoint, to a tree.
 import sys
 
 from ._errors import PathNotFoundError, check, new_error
 from ._ffi import ffi, lib
+from ._logging import Timer
 from ._nodes import encoded, options
+from ._opening import open_path, shown
 from ._read import _Nodes
 from ._restore import _restore
 
 
-def load(path, target=None, *, item=""):
+def load(path, target=None, *, step=None, item="", progress=None):
     """Reads a checkpoint into new memory; every byte is verified.
 
     Without a target: exactly what was saved. NumPy arrays come back as such; JAX arrays as JAX
@@ -22,12 +24,17 @@ def load(path, target=None, *, item=""):
     result has the target's node types, array library and shardings. `...` in a target leaves a leaf
     out.
 
-    `item` names what to load from a checkpoint of several items; "" is the tree given to `save`.
+    `path` may be a manager's directory; `step` is an int then, or None for the latest that is
+    intact. `item` names what to load from a checkpoint of several items; "" is the tree given to
+    `save`. `progress` is True for a bar of tqdm, or a function of (bytes done, bytes in all). Ctrl-C
+    ends a long load.
     """
-    return load_from(_open(path), path, target, item)
+    with Timer("loaded '%s'", shown(path)):
+        opened = open_path(path, step)
+        return load_from(opened.checkpoint, opened.name, target, item, progress)
 
 
-def load_from(checkpoint, path, target, item):
+def load_from(checkpoint, path, target, item, progress=None):
     """`path` is for messages."""
     name, kind, root, count = _item(checkpoint, item, path)
     if kind != lib.TREERING_ITEM_TREE:
@@ -40,54 +47,15 @@ def load_from(checkpoint, path, target, item):
 
         return json.loads(value)
     if target is not None:
-        return _restore(checkpoint, name, target, lambda: _Nodes(checkpoint, root, count))
+        return _restore(checkpoint, name, target, lambda: _Nodes(checkpoint, root, count), progress)
     nodes = _Nodes(checkpoint, root, count)
-    return nodes.tree(nodes.leaves())
-
-
-def metadata(path, *, item=""):
-    """The tree with an AbstractLeaf in the place of each leaf. No data are read, and Flax is not
-    imported for it: states are dicts then. The result is a target for `load`."""
-    return metadata_from(_open(path), path, item)
+    return nodes.tree(nodes.leaves(progress))
 
 
 def metadata_from(checkpoint, path, item):
     _, _, root, count = _item(checkpoint, item, path)
     nodes = _Nodes(checkpoint, root, count, sys.modules.get)
     return nodes.tree(nodes.abstract())
-
-
-def info(path):
-    """A dict about the file: format_version, file_size, leaf_count, raw_bytes, the digests content
-    and file, items (name to kind) and the metadata given to `save`."""
-    checkpoint = _open(path)
-    error = new_error()
-    out = options("treering_info")
-    check(lib.treering_checkpoint_info(out, checkpoint, error), error)
-    kinds = {lib.TREERING_ITEM_TREE: "tree", lib.TREERING_ITEM_JSON: "json", lib.TREERING_ITEM_BLOB: "blob"}
-    result = {
-        "format_version": (out.format_version >> 16, out.format_version & 0xFFFF),
-        "file_size": out.file_size,
-        "leaf_count": out.leaf_count,
-        "raw_bytes": out.raw_bytes,
-        "content": bytes(out.content).hex(),
-        "file": bytes(out.file).hex(),
-        "items": {name: kinds.get(kind, kind) for name, kind, _, _ in _items(checkpoint)},
-        "metadata": None,
-    }
-    if out.metadata_size:
-        import json
-
-        result["metadata"] = json.loads(ffi.buffer(out.metadata, out.metadata_size)[:])
-    return result
-
-
-def _open(path):
-    text = encoded(path)
-    error = new_error()
-    out = ffi.new("treering_checkpoint **")
-    check(lib.treering_checkpoint_open(out, text, len(text), ffi.NULL, error), error)
-    return ffi.gc(out[0], lib.treering_checkpoint_free)
 
 
 def _items(checkpoint):

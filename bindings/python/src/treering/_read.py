@@ -13,6 +13,7 @@ from ._errors import CorruptionError, check, new_error
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, BOOLEAN, BYTES, COMPLEX, FLOAT, INTEGER, PRNG_KEY, STRING
 from ._nodes import NODE_SIZE, options, threads_for
+from ._progress import Watch
 from ._rebuild import _container, _imported_for, _key, _module, _number, _readable, _wrapped
 
 _LEAF_NAMES = {
@@ -87,13 +88,13 @@ class _Nodes:
 
     # -- leaves
 
-    def leaves(self):
+    def leaves(self, progress=None):
         """A list with the leaves' values at their positions."""
         values = [None] * self.count
         alias_at = {i for i, _ in self.aliases}
         arrays = [i for i, k in enumerate(self.kinds) if (k == ARRAY or k == PRNG_KEY) and i not in alias_at]
         numbers = [i for i, k in enumerate(self.kinds) if k > ARRAY and k != PRNG_KEY and i not in alias_at]
-        memory = self._read(arrays, numbers)
+        memory = self._read(arrays, numbers, progress)
         for i, array in zip(arrays, memory[0]):
             values[i] = array
         self._finish(arrays, values)
@@ -108,7 +109,7 @@ class _Nodes:
             values[i] = values[of]
         return values
 
-    def _read(self, arrays, numbers):
+    def _read(self, arrays, numbers, progress=None):
         """One call for all: (new arrays, bytes of the other leaves one after the other)."""
         known = {number: _dtypes.dtype_of(number) for number in {self.dtypes[i] for i in arrays}}
         made = [_dtypes.empty(self.shapes[i], known[self.dtypes[i]]) for i in arrays]
@@ -127,10 +128,15 @@ class _Nodes:
             read.node, read.dst, read.dst_size = self.root + i, base + at, size
             at += size
         error = new_error()
-        total = sum(self.sizes[i] for i in arrays) if len(arrays) <= 4096 else 0
-        settings = options("treering_read_options", threads=threads_for(total))
+        total = sum(self.sizes[i] for i in arrays)
+        threads = threads_for(total) if len(arrays) <= 4096 else 0
         size = ffi.sizeof("treering_read")
-        check(lib.treering_checkpoint_read(self.checkpoint, reads, size, len(reads), settings, error), error)
+        with Watch(progress, "loading", total) as watch:
+            settings = options("treering_read_options", threads=threads, **watch.fields)
+            watch.check(
+                lib.treering_checkpoint_read(self.checkpoint, reads, size, len(reads), settings, error),
+                error,
+            )
         return made, bytes(small)
 
     def _finish(self, arrays, values):

@@ -58,8 +58,10 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         more = ""
-        if self.expected or self.found:
-            more = f": {self.expected or 'nothing'} expected, {self.found or 'nothing'} found"
+        if self.expected:
+            more = f": expected {self.expected}" + (f", found {self.found}" if self.found else "")
+        elif self.found:
+            more = f": {self.found}"
         if self.nearest:
             more += f"; did you mean {self.nearest}?"
         if self.offset is not None:
