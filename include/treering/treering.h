@@ -916,8 +916,9 @@ typedef struct treering_manager_options {
   uint32_t struct_size;
   int32_t mode;            /* TREERING_OPEN_OR_CREATE … TREERING_READ_ONLY */
   int64_t lock_timeout_ms; /* how long to wait for another writer; 0: not at all */
-  uint32_t no_lock;     /* 1: for mounts without locks: two writers then lose work, not versions */
-  uint32_t drop_newest; /* 1: retention may drop the greatest step too */
+  uint32_t no_lock;        /* 1: for mounts without locks: two writers then lose work, not versions;
+                              only one may create the directory */
+  uint32_t drop_newest;    /* 1: retention may drop the greatest step too */
   const treering_save_policy* save_policies; /* none: every step */
   uint64_t save_policy_size;                 /* sizeof(treering_save_policy) */
   uint64_t save_policy_count;
@@ -974,8 +975,10 @@ typedef struct treering_step_options {
   uint64_t metrics_document_size;
   const char* metadata; /* JSON, the caller's */
   uint64_t metadata_size;
-  const treering_save_options* save; /* codec, level, threads, chunk_bytes, not_durable, progress;
-                                        its overwrite and metadata are ignored */
+  /* Codec, level, threads, chunk_bytes, not_durable, progress; its overwrite and metadata are
+   * ignored. A version saved not durable counts as kept, also after opening again, and older ones
+   * may be dropped for it: only for stores that a power loss may take as a whole. */
+  const treering_save_options* save;
   /* Asynchronous: called once, on the library's thread, when a save that was begun has ended. */
   void (*finished)(void* user, treering_status status);
   void* user;

@@ -243,7 +243,9 @@ Result<std::unique_ptr<Directory>> PosixDirectory::MakeChild(std::string_view na
   if (mkdirat(fd_.get(), child.c_str(), 0777) != 0) {
     return StatusFromErrno(errno, "cannot create directory '" + JoinPath(name_, child) + "'");
   }
-  return OpenChild(name);
+  auto opened = OpenChild(name);
+  if (!opened.ok()) static_cast<void>(unlinkat(fd_.get(), child.c_str(), AT_REMOVEDIR));
+  return opened;
 }
 
 Status PosixDirectory::RemoveChild(std::string_view name) {
