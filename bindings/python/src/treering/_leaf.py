@@ -288,7 +288,8 @@ def _along(part: Any, length: int, axis: int, path: str) -> tuple[int, int, Any]
             return 0, 0, slice(0, 0)
         low, high = min(steps[0], steps[-1]), max(steps[0], steps[-1])
         return low, high - low + 1, slice(None, None, steps.step)
-    if isinstance(part, (bool, np.bool_)) or not isinstance(part, SupportsIndex):
+    refused = isinstance(part, (bool, np.bool_)) or getattr(part, "shape", ()) != ()
+    if refused or not isinstance(part, SupportsIndex):
         raise IndexError(
             f"'{path}': a {type(part).__name__} as index; ints, slices, `...` and None are taken "
             "here, for all else index .numpy()"
