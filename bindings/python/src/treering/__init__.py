@@ -54,6 +54,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import policies as policies
+    from ._async import Response, load_async, save_async
     from ._container import Container, open
     from ._diff import Change, Diff, diff
     from ._display import format_tree
@@ -76,12 +77,15 @@ _LATER = {
     "LeafRef": "_leaf",
     "LoadReport": "_report",
     "Metadata": "_metadata",
+    "Response": "_async",
     "VerifyReport": "_verify",
     "diff": "_diff",
     "format_tree": "_display",
     "info": "_metadata",
+    "load_async": "_async",
     "metadata": "_metadata",
     "open": "_container",
+    "save_async": "_async",
     "verify": "_verify",
 }
 _MODULES = ("policies",)
@@ -132,6 +136,7 @@ __all__ = [
     "PathNotFoundError",
     "PermissionDeniedError",
     "Record",
+    "Response",
     "StorageError",
     "StructureMismatchError",
     "TimedOutError",
@@ -145,10 +150,12 @@ __all__ = [
     "format_tree",
     "info",
     "load",
+    "load_async",
     "metadata",
     "open",
     "policies",
     "register_dataclass",
     "save",
+    "save_async",
     "verify",
 ]

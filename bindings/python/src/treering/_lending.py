@@ -73,7 +73,20 @@ class Prepared:
         for i in positions:
             values[i] = np.array(values[i], copy=True, order="C")
 
+    def bytes(self, positions=None):
+        """Of the arrays at these positions, or of all."""
+        if self.rows is None:
+            return 0
+        values = self.rows.values
+        chosen = values if positions is None else [values[i] for i in positions]
+        return sum(getattr(value, "nbytes", 0) for value in chosen)
+
     def build(self):
+        """Makes the tree, for as long as this object lives."""
+        if self.rows is not None:
+            self.tree = build(self.rows)
+
+    def lend(self):
         """Makes the tree; the rows stay in `_lent` until the library needs them no more."""
         if self.rows is None:
             return
@@ -100,9 +113,9 @@ def named(wanted, items):
     return wanted
 
 
-def _bytes(values, positions=None):
-    chosen = values if positions is None else [values[i] for i in positions]
-    return sum(getattr(value, "nbytes", 0) for value in chosen)
+def size_of(items):
+    """(bytes of arrays, number of nodes) of all items."""
+    return sum(item.bytes() for item in items), sum(len(item.rows.values) for item in items if item.rows)
 
 
 def prepare(wanted, budget=None):
@@ -113,8 +126,8 @@ def prepare(wanted, budget=None):
     """
     items = [Prepared(name, value) for name, value in wanted.items()]
     changing = [[] if budget is None else item.changing() for item in items]
-    total = sum(_bytes(item.rows.values) for item in items if item.rows is not None)
-    mutable = sum(_bytes(item.rows.values, found) for item, found in zip(items, changing) if found)
+    total, _ = size_of(items)
+    mutable = sum(item.bytes(found) for item, found in zip(items, changing))
     borrow = not any(changing)
     if not borrow and mutable < total and mutable <= budget:
         for item, found in zip(items, changing):
@@ -122,7 +135,7 @@ def prepare(wanted, budget=None):
                 item.copy(found)
         borrow = True
     for item in items:
-        item.build()
+        item.lend()
     return items, borrow, total
 
 

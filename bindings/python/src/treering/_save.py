@@ -1,79 +1,122 @@
 # SPDX-License-Identifier: Apache-2.0
 # save: one call from a pytree to a durable file.
-from . import _values
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
 from ._errors import check, new_error
 from ._ffi import ffi, lib
-from ._flatten import Flattener
-from ._nodes import build, encoded, json_text, options, threads_for
+from ._lending import Prepared, named, size_of
+from ._logging import Timer
+from ._nodes import encoded, json_text, options, threads_for
+from ._progress import Progress, Watch
 
-_NOTHING = object()
+NOTHING: Any = object()  # no tree was given
 
 
-def save(path, tree=_NOTHING, *, overwrite=False, items=None, metadata=None):
+def save(
+    path: str | bytes | os.PathLike,
+    tree: Any = NOTHING,
+    *,
+    overwrite: bool = False,
+    items: Mapping[str, Any] | None = None,
+    metadata: Any = None,
+    progress: Progress = None,
+) -> None:
     """Saves `tree` as the checkpoint file `path`; when this returns, it is on the disk.
 
-    The file appears whole or not at all. One that exists is an AlreadyExistsError (a
-    FileExistsError) unless `overwrite`, and then it stays until the new one is whole.
+    The file appears whole or not at all, whatever happens meanwhile; Ctrl-C is one of the things
+    that may. Arrays are not copied (but for those of a foreign byte order, and those of JAX that are
+    not in the host's memory): they must not change until the call returns. Any thread may save, also
+    several at once.
 
-    `items` adds further things under names of their own: trees, `treering.Json(value)`,
-    `treering.Blob(bytes)`; `load(path, item=name)` gets them. The tree itself is the item
-    "default" and may be left out if there are items. `metadata` is a JSON document about the
-    checkpoint (step, metrics, …), which `info` shows.
+    Args:
+        path: where the file is to be. Its folder must be there.
+        tree: the item "default". May be left out if there are items.
+        overwrite: True: a file that exists is replaced, and stays until the new one is whole.
+        items: more things by names of their own: trees, `treering.Json(value)`,
+            `treering.Blob(bytes)`; `load(path, item=name)` gets them.
+        metadata: a JSON value about the checkpoint (step, metrics, …), which `info` shows.
+        progress: True: a bar of tqdm. A function: called with the bytes done and in all, now and then.
 
-    Arrays are not copied (but for those of a foreign byte order, and those of JAX that are not in
-    the host's memory as one): they must not change until the call returns. Ctrl-C is seen then.
+    Raises:
+        AlreadyExistsError: (a FileExistsError) there is such a file, and `overwrite` is False.
+        CheckpointNotFoundError: (a FileNotFoundError) there is no such folder.
+        StorageError: (an OSError) with its errno: the disk is full, a flush failed, …
+        TypeError, ValueError: what a checkpoint has no place for, by its path in the tree.
+
+    >>> import tempfile, treering
+    >>> folder = tempfile.mkdtemp()
+    >>> treering.save(f"{folder}/run.ring", {"w": [1.5, 2.5]}, metadata={"step": 3})
+    >>> treering.load(f"{folder}/run.ring")
+    {'w': [1.5, 2.5]}
     """
-    wanted = {} if tree is _NOTHING else {"default": tree}
-    for name, value in (items or {}).items():
-        if not isinstance(name, str):
-            raise TypeError(f"an item's name is a str, not {name!r}")
-        if name in wanted:
-            raise ValueError(f"item {name!r}: the tree itself is the item of that name")
-        wanted[name] = value
-    if not wanted:
-        raise TypeError("save needs a tree or items")
-    prepared = [(name.encode(), _prepare(name, value)) for name, value in wanted.items()]
-    fields = {"overwrite": bool(overwrite)}
-    text = b"" if metadata is None else json_text(metadata, "metadata")
-    text_memory = ffi.from_buffer(text)
-    fields["metadata"], fields["metadata_size"] = ffi.cast("char *", text_memory), len(text)
-    fields["threads"] = threads_for(sum(_size(rows) for _, (_, rows, _) in prepared))
-    _write(encoded(path), prepared, options("treering_save_options", **fields))
+    writing = Writing(path, tree, overwrite, items, metadata)
+    what = f"saving '{writing.name}'"
+    with Timer("saved '%s'", writing.name), Watch(progress, what, writing.size) as watch:
+        try:  # an interrupt may come as soon as there is a file
+            writing.open(watch)
+            writing.run(watch)
+        finally:
+            writing.close()
 
 
-def _prepare(name, value):
-    """(kind of item, rows or bytes, tree or None)."""
-    if isinstance(value, _values.Json):
-        return lib.TREERING_ITEM_JSON, json_text(value.value, f"item {name!r}"), None
-    if isinstance(value, _values.Blob):
-        return lib.TREERING_ITEM_BLOB, bytes(memoryview(value.value)), None
-    rows = Flattener().run(value)
-    return lib.TREERING_ITEM_TREE, rows, build(rows)
+class Writing:
+    """One save to a path: prepared, then opened, then run, and closed whatever happened."""
 
+    def __init__(self, path: Any, tree: Any, overwrite: bool, items: Any, metadata: Any) -> None:
+        self.path = encoded(path)
+        self.name = os.fsdecode(self.path)
+        wanted = named({} if tree is NOTHING else {"default": tree}, items)
+        self.text = b"" if metadata is None else json_text(metadata, "metadata")
+        self.overwrite = bool(overwrite)
+        self.items = [Prepared(name, value) for name, value in wanted.items()]
+        self.size, self.leaves = size_of(self.items)
+        self._out = ffi.new("treering_writer **")
+        self._settings: Any = None
 
-def _size(rows):
-    """Bytes of the few large arrays; many small ones need no helpers."""
-    if isinstance(rows, bytes):
-        return len(rows)
-    if len(rows.values) > 4096:
-        return 0
-    return sum(getattr(value, "nbytes", 0) for value in rows.values)
+    def snapshot(self, budget: int) -> bool:
+        """Copies what the program may change after the call; False if that is more than `budget`."""
+        changing = [item.changing() for item in self.items]
+        if sum(item.bytes(rows) for item, rows in zip(self.items, changing)) > budget:
+            return False
+        for item, rows in zip(self.items, changing):
+            item.copy(rows)
+        return True
 
+    def open(self, watch: Watch) -> None:
+        """Makes the temporary file; raises what can be told before any work."""
+        for item in self.items:
+            item.build()
+        text = ffi.from_buffer("char[]", self.text)
+        threads = threads_for(self.size) if self.leaves <= 4096 else 0  # small ones need no helpers
+        settings = options(
+            "treering_save_options", overwrite=self.overwrite, metadata=text,
+            metadata_size=len(self.text), threads=threads, **watch.fields,
+        )  # fmt: skip
+        error = new_error()
+        status = lib.treering_writer_create(self._out, self.path, len(self.path), settings, error)
+        check(status, error)
 
-def _write(path, prepared, settings):
-    error = new_error()
-    out = ffi.new("treering_writer **")
-    try:  # an interrupt may come as soon as there is a file
-        check(lib.treering_writer_create(out, path, len(path), settings, error), error)
-        writer = out[0]
-        for name, (kind, data, tree) in prepared:
-            if tree is not None:
-                status = lib.treering_writer_add_tree(writer, name, len(name), tree, error)
+    def run(self, watch: Watch) -> None:
+        """Writes; the file exists when this returns."""
+        error, writer = new_error(), self._out[0]
+        for item in self.items:
+            name = item.name, len(item.name)
+            if item.tree is not None:
+                status = lib.treering_writer_add_tree(writer, *name, item.tree, error)
             else:
+                data = ffi.from_buffer(item.data)
                 status = lib.treering_writer_add_bytes(
-                    writer, kind, name, len(name), ffi.from_buffer(data), len(data), error
+                    writer, item.kind, *name, data, len(item.data), error
                 )
-            check(status, error)
-        check(lib.treering_writer_finish(ffi.NULL, ffi.NULL, writer, error), error)
-    finally:
-        lib.treering_writer_free(out[0])
+            watch.check(status, error)
+        watch.check(lib.treering_writer_finish(ffi.NULL, ffi.NULL, writer, error), error)
+
+    def close(self) -> None:
+        """Drops the temporary file, if it is still one, and what the save held."""
+        writer, self._out[0] = self._out[0], ffi.NULL
+        lib.treering_writer_free(writer)
+        self.items = []
