@@ -69,9 +69,8 @@ class Prepared:
         return [i for i, code in enumerate(self.rows.codes) if code in codes]
 
     def copy(self, positions):
-        values = self.rows.values
         for i in positions:
-            values[i] = np.array(values[i], copy=True, order="C")
+            self.rows.values[i] = np.array(self.rows.values[i], copy=True, order="C")
 
     def bytes(self, positions=None):
         """Of the arrays at these positions, or of all."""
