@@ -53,7 +53,7 @@ class Container(Mapping[LeafPath, LeafRef]):
             found = self._leaves().get(path)
             if found is None:
                 raise self._missing(path)
-            return LeafRef(self._checkpoint(), *found, self._mmap)
+            return LeafRef(self._checkpoint(), self.path, *found, self._mmap)
         if not isinstance(path, str):
             raise TypeError(f"a path is a str or a tuple of keys, not {path!r}")
         node = self._find(path)
@@ -62,9 +62,9 @@ class Container(Mapping[LeafPath, LeafRef]):
             raise PathNotFoundError(
                 f"'{path}' in {self.path} holds {nodes.counts[0]} nodes and is no leaf; its leaves "
                 f"begin with '{path}/'" if path else f"the root of {self.path} is no leaf; give a path",
-                status=lib.TREERING_NOT_FOUND_PATH,
-            )
-        return LeafRef(self._checkpoint(), node, path, self._mmap)
+                status=lib.TREERING_NOT_FOUND_PATH, path=self.path, leaf=path,
+            )  # fmt: skip
+        return LeafRef(self._checkpoint(), self.path, node, path, self._mmap)
 
     def __contains__(self, path: object) -> bool:
         if not isinstance(path, (str, tuple)):
@@ -152,17 +152,18 @@ class Container(Mapping[LeafPath, LeafRef]):
         status = lib.treering_checkpoint_find(
             out, self._checkpoint(), name, len(name), text, len(text), error
         )
-        if status == lib.TREERING_INVALID_ARGUMENT:  # a path that cannot be one
-            raise PathNotFoundError(error_of(error).message, status=lib.TREERING_NOT_FOUND_PATH)
+        if status & 255 in (lib.TREERING_NOT_FOUND, lib.TREERING_INVALID_ARGUMENT):  # no path at all
+            raise self._missing(path, error_of(error).message)
         check(status, error)
         found: int = out[0]
         return found
 
-    def _missing(self, path: object) -> PathNotFoundError:
+    def _missing(self, path: LeafPath, message: str = "") -> PathNotFoundError:
         shown = "/".join(map(display, path)) if isinstance(path, tuple) else path
         return PathNotFoundError(
-            f"{self.path} has no leaf '{shown}'", status=lib.TREERING_NOT_FOUND_PATH
-        )
+            message or f"{self.path} has no leaf '{shown}'",
+            status=lib.TREERING_NOT_FOUND_PATH, path=self.path, leaf=shown,
+        )  # fmt: skip
 
     def _leaves(self) -> dict[tuple[str | int, ...], tuple[int, str]]:
         """Keys to (node, display path) of all leaves, in preorder."""

@@ -97,4 +97,5 @@ def storable(array, where):
         what = f"an array of {dtype}; give its strings as a list"
     else:
         what = f"an array of {dtype}, which the format does not have"
-    raise UnsupportedTypeError(f"{where()}: {what}")
+    path = where()
+    raise UnsupportedTypeError(f"{path}: {what}", leaf=path.strip("'"), found=str(dtype))

@@ -1,40 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
 # A status of the C ABI as a Python exception that is also the built-in one would expect.
+from __future__ import annotations
+
+import re
+from typing import Any
+
 from ._ffi import ffi, lib
 
 
 class TreeringError(Exception):
-    """Base of all errors here. `status` is the C ABI's, `status_name` its name, `os_error` the
-    errno or 0, `offset` the byte offset in the file or None."""
+    """Base of all errors here. They can be pickled.
 
-    def __init__(self, message="", *, status=lib.TREERING_INTERNAL, os_error=0, offset=None):
+    Attributes:
+        message: the text.
+        status, status_name: the C ABI's number, and its name: "CORRUPT_CHECKSUM".
+        os_error: the errno of what the system answered, or 0.
+        offset: the byte offset in the file, or None.
+        path: the file or directory, as it was given, where the error is about one; else None.
+        leaf: the display path of the leaf, the first of several, where it is about one; else None.
+        expected, found: of that leaf, what was wanted and what is there, as text; else None.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int = lib.TREERING_INTERNAL,
+        os_error: int = 0,
+        offset: int | None = None,
+        path: str | None = None,
+        leaf: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.os_error = os_error
         self.offset = offset
+        self.path, self.leaf = path, leaf
+        self.expected, self.found = expected, found
 
     @property
-    def status_name(self):
-        return ffi.string(lib.treering_status_name(self.status)).decode()
+    def status_name(self) -> str:
+        name: str = ffi.string(lib.treering_status_name(self.status)).decode()
+        return name
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message, dict(self.__dict__))
 
 
-def _rebuild(kind, message, state):
+def _rebuild(kind: type[TreeringError], message: str, state: dict[str, Any]) -> TreeringError:
     error = kind(message, status=state["status"], os_error=state["os_error"])
     error.__dict__.update(state)
     return error
 
 
+class about:
+    """In its block, errors that name no path are about `path`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TreeringError) and error.path is None:
+            error.path = self.path
+            if isinstance(error, OSError):
+                error.filename = self.path
+
+
 class _SystemError(TreeringError):
     """An error that is an OSError: sets errno and strerror."""
 
-    def __init__(self, message="", *, os_error=0, **more):
+    errno: int
+    strerror: str
+
+    def __init__(self, message: str = "", *, os_error: int = 0, **more: Any) -> None:
         super().__init__(message, os_error=os_error, **more)
         self.errno = os_error or self.default_errno
         self.strerror = message
@@ -49,7 +96,9 @@ class InvalidArgumentError(TreeringError, ValueError):
 class UnsupportedTypeError(TreeringError, TypeError):
     """A tree holds an object, key or dtype that a checkpoint has no place for."""
 
-    def __init__(self, message="", *, status=lib.TREERING_INVALID_ARGUMENT, **more):
+    def __init__(
+        self, message: str = "", *, status: int = lib.TREERING_INVALID_ARGUMENT, **more: Any
+    ) -> None:
         super().__init__(message, status=status, **more)
 
 
@@ -90,8 +139,10 @@ class StructureMismatchError(TreeringError, ValueError):
     first; `report` is several lines with more of them, `missing` and `unexpected` list all paths,
     `different` (path, expected, found)."""
 
-    missing = unexpected = different = ()
-    report = ""
+    missing: list[str] | tuple[()] = ()
+    unexpected: list[str] | tuple[()] = ()
+    different: list[tuple[str, str, str]] | tuple[()] = ()
+    report: str = ""
 
 
 class DtypeMismatchError(StructureMismatchError, TypeError):
@@ -140,7 +191,7 @@ class InternalError(TreeringError, RuntimeError):
     """A mistake in treering itself; please report it."""
 
 
-_BY_STATUS = {
+_BY_STATUS: dict[int, type[TreeringError]] = {
     lib.TREERING_INVALID_ARGUMENT: InvalidArgumentError,
     lib.TREERING_NOT_FOUND: PathNotFoundError,
     lib.TREERING_NOT_FOUND_FILE: CheckpointNotFoundError,
@@ -165,22 +216,31 @@ _BY_STATUS = {
 _NAMED_ERRNO = {lib.TREERING_IO_NO_SPACE: 28, lib.TREERING_IO_READ_ONLY: 30}
 
 
-def new_error():
+# How the library begins what it says of one leaf of a file: 'layers/0/w': 'run.ring': …
+_OF_LEAF = re.compile(r"'(?P<leaf>.*?)': '(?P<path>.*?)'", re.DOTALL)
+_LEAF_CLASSES = (lib.TREERING_CORRUPT, lib.TREERING_UNSUPPORTED, lib.TREERING_NOT_FOUND, lib.TREERING_IO)
+
+
+def new_error() -> Any:
     error = ffi.new("treering_error *")
     error.struct_size = ffi.sizeof("treering_error")
     return error
 
 
-def error_of(error):
+def error_of(error: Any) -> TreeringError:
     """The exception that a filled treering_error means."""
     status = error.status
     kind = _BY_STATUS.get(status) or _BY_STATUS.get(status & 255) or TreeringError
     message = ffi.string(error.message).decode("utf-8", "replace")
     offset = None if error.offset == lib.TREERING_NO_OFFSET else error.offset
     os_error = error.os_error or _NAMED_ERRNO.get(status, 0)
-    return kind(message, status=status, os_error=os_error, offset=offset)
+    made = kind(message, status=status, os_error=os_error, offset=offset)
+    match = _OF_LEAF.match(message) if status & 255 in _LEAF_CLASSES else None
+    if match is not None:
+        made.leaf = match["leaf"]
+    return made
 
 
-def check(status, error):
+def check(status: int, error: Any) -> None:
     if status != 0:
         raise error_of(error)

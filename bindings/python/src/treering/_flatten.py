@@ -180,7 +180,10 @@ class Flattener:
                 above.append([self.values[i], label, 0])
 
     def refuse(self, key, what):
-        raise UnsupportedTypeError(f"{self.where(key)}: {what}")
+        where = self.where(key)
+        raise UnsupportedTypeError(
+            f"{where}: {what}", leaf=where[1:-1] if where[0] == "'" else "", found=what.partition(";")[0]
+        )
 
 
 # ---- Python's own types

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from . import _dtypes
 from ._errors import (
-    DtypeMismatchError, InvalidArgumentError, StructureMismatchError, UnsupportedError, check, new_error,
+    DtypeMismatchError, InvalidArgumentError, StructureMismatchError, UnsupportedError, about, check,
+    new_error,
 )  # fmt: skip
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, PRNG_KEY
@@ -48,8 +49,9 @@ class LeafRef:
         attributes: as in `AbstractLeaf`.
     """
 
-    def __init__(self, checkpoint: Any, node: int, path: str, mmap: bool) -> None:
+    def __init__(self, checkpoint: Any, file: str, node: int, path: str, mmap: bool) -> None:
         self._checkpoint, self._id, self._mmap = checkpoint, node, mmap
+        self._file = file
         self.path = path
         nodes = _Nodes(checkpoint, node, 1)
         if nodes.aliases:
@@ -89,7 +91,8 @@ class LeafRef:
 
     def value(self) -> Any:
         """The leaf as `load` gives it: a number, a text, an array of NumPy or JAX, a key."""
-        return _Nodes(self._checkpoint, self._id, 1).leaves()[0]
+        with about(self._file):
+            return _Nodes(self._checkpoint, self._id, 1).leaves()[0]
 
     def numpy(self) -> Array:
         """The whole array, or number, as a NumPy array; of a PRNG key its words."""
@@ -140,8 +143,9 @@ class LeafRef:
             raise self._mismatch(StructureMismatchError, str(self.shape), str(out.shape))
         if not out.flags.writeable:
             raise InvalidArgumentError(
-                f"'{self.path}': the buffer is read-only", status=lib.TREERING_INVALID_ARGUMENT
-            )
+                f"'{self.path}': the buffer is read-only",
+                status=lib.TREERING_INVALID_ARGUMENT, leaf=self.path,
+            )  # fmt: skip
         self._read((0,) * self.ndim, self.shape, out)
 
     # -- what other libraries ask for
@@ -180,14 +184,17 @@ class LeafRef:
         if self.dtype is None:
             raise InvalidArgumentError(
                 f"'{self.path}' is of kind {self.kind}, not an array; its value() says what it is",
-                status=lib.TREERING_INVALID_ARGUMENT,
-            )
+                status=lib.TREERING_INVALID_ARGUMENT, leaf=self.path,
+            )  # fmt: skip
         return self.dtype
 
     def _mismatch(self, kind: type[StructureMismatchError], expected: str, found: str) -> Exception:
         name = "DTYPE" if kind is DtypeMismatchError else "SHAPE"
         status = getattr(lib, f"TREERING_MISMATCH_{name}")
-        error = kind(f"'{self.path}': {expected} is stored, the buffer has {found}", status=status)
+        error = kind(
+            f"'{self.path}': {expected} is stored, the buffer has {found}",
+            status=status, path=self._file, leaf=self.path, expected=expected, found=found,
+        )  # fmt: skip
         error.different = [(self.path, expected, found)]
         return error
 
@@ -200,7 +207,7 @@ class LeafRef:
             found = self._view(origin, extent)
             if not isinstance(found, UnsupportedError):
                 return found
-        out = np.empty(extent, self.dtype)
+        out: Array = np.empty(extent, self.dtype)
         self._read(origin, extent, out)
         return out
 
@@ -209,16 +216,17 @@ class LeafRef:
         if self._number & 255 in (2, 4):
             return UnsupportedError(
                 f"'{self.path}': NumPy has no view of packed {dtype}; read a copy",
-                status=lib.TREERING_UNSUPPORTED_NO_VIEW,
-            )
+                status=lib.TREERING_UNSUPPORTED_NO_VIEW, path=self._file, leaf=self.path,
+            )  # fmt: skip
         out, error = ffi.new("treering_blob **"), new_error()
         status = lib.treering_checkpoint_view(
             out, self._checkpoint, self._id, ffi.new("uint64_t[]", origin), ffi.new("uint64_t[]", extent), error
         )
         if status == lib.TREERING_UNSUPPORTED_NO_VIEW:
             message = ffi.string(error.message).decode("utf-8", "replace")
-            return UnsupportedError(message, status=status)
-        check(status, error)
+            return UnsupportedError(message, status=status, path=self._file, leaf=self.path)
+        with about(self._file):
+            check(status, error)
         held = _Held(ffi.gc(out[0], lib.treering_blob_free))
         return np.asarray(held).view(dtype).reshape(extent)
 
@@ -237,7 +245,7 @@ class LeafRef:
         reach = sum((n - 1) * s for n, s in zip(target.shape, target.strides)) + target.itemsize
         read.dst_size = target.nbytes if target.flags.c_contiguous else reach if target.size else 0
         read.one_per_byte = self._number & 255 in (2, 4)
-        with Watch(size=target.nbytes) as watch:
+        with about(self._file), Watch(size=target.nbytes) as watch:
             settings = options(
                 "treering_read_options", threads=threads_for(target.nbytes), **watch.fields
             )

@@ -2,7 +2,7 @@
 # load: from a file, or an item of an open checkpoint, to a tree.
 import sys
 
-from ._errors import PathNotFoundError, check, new_error
+from ._errors import PathNotFoundError, about, check, new_error
 from ._ffi import ffi, lib
 from ._logging import Timer
 from ._nodes import encoded, options
@@ -29,7 +29,7 @@ def load(path, target=None, *, step=None, item="", progress=None):
     `save`. `progress` is True for a bar of tqdm, or a function of (bytes done, bytes in all). Ctrl-C
     ends a long load.
     """
-    with Timer("loaded '%s'", shown(path)):
+    with about(shown(path)), Timer("loaded '%s'", shown(path)):
         opened = open_path(path, step)
         return load_from(opened.checkpoint, opened.name, target, item, progress)
 

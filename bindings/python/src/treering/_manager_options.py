@@ -9,7 +9,7 @@ import os
 import time
 
 from . import _policies, policies
-from ._errors import check, new_error
+from ._errors import about, check, new_error
 from ._ffi import ffi, lib
 from ._manager_handle import Handle, status_class
 from ._nodes import json_text, options
@@ -110,7 +110,8 @@ def _open(path, settings, lock_timeout):
         if status == 0:
             return ffi.gc(out[0], lib.treering_manager_free)
         if status_class(status) != lib.TREERING_BUSY or time.monotonic() >= deadline:
-            check(status, error)
+            with about(os.fsdecode(path)):
+                check(status, error)
 
 
 def _make_folders(folder):

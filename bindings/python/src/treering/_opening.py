@@ -6,7 +6,9 @@ import os
 import warnings
 from typing import Any, NamedTuple, Union
 
-from ._errors import CheckpointNotFoundError, InvalidArgumentError, check, error_of, new_error
+from ._errors import (
+    CheckpointNotFoundError, InvalidArgumentError, about, check, error_of, new_error,
+)  # fmt: skip
 from ._ffi import ffi, lib
 from ._nodes import encoded, options
 from ._report import findings_of
@@ -37,7 +39,11 @@ def open_path(path: AnyPath, step: int | str | None = None, mmap: bool = False) 
 
     `step` is an int, "latest" or None (the latest that is intact; of a file None is the only one).
     """
-    settings = options("treering_open_options", map=mmap)
+    with about(shown(path)):
+        return _open(path, step, options("treering_open_options", map=mmap))
+
+
+def _open(path: AnyPath, step: int | str | None, settings: Any) -> Opened:
     if os.path.isdir(os.fspath(path)):
         return _open_step(path, _step_number(step), settings)
     if step is not None:
@@ -58,7 +64,8 @@ def open_store(path: AnyPath) -> Any:
     """A manager's directory, to read from."""
     text, error, out = encoded(path), new_error(), ffi.new("treering_manager **")
     settings = options("treering_manager_options", mode=lib.TREERING_READ_ONLY)
-    check(lib.treering_manager_open(out, text, len(text), settings, error), error)
+    with about(shown(path)):
+        check(lib.treering_manager_open(out, text, len(text), settings, error), error)
     return ffi.gc(out[0], lib.treering_manager_free)
 
 

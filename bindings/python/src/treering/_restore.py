@@ -68,6 +68,11 @@ def _mismatch(exception, report):
     exception.missing = found[lib.TREERING_FINDING_MISSING]
     exception.unexpected = found[lib.TREERING_FINDING_UNEXPECTED]
     exception.different = different
+    first = next((f for f in array if f.kind < lib.TREERING_FINDING_CAST), None)
+    if first is not None:
+        exception.leaf = text(first.path, first.path_size)
+        exception.expected = text(first.expected, first.expected_size)
+        exception.found = text(first.found, first.found_size)
     text = ffi.string(lib.treering_report_text(report)).decode("utf-8", "replace").rstrip("\n")
     # Advice that names the C ABI's options is left out.
     lines = [line for line in text.split("\n") if line.startswith(" ")]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ._errors import check, new_error
+from ._errors import about, check, new_error
 from ._ffi import ffi, lib
 from ._lending import Prepared, named, size_of
 from ._logging import Timer
@@ -55,7 +55,8 @@ def save(
     """
     writing = Writing(path, tree, overwrite, items, metadata)
     what = f"saving '{writing.name}'"
-    with Timer("saved '%s'", writing.name), Watch(progress, what, writing.size) as watch:
+    timer = Timer("saved '%s'", writing.name)
+    with about(writing.name), timer, Watch(progress, what, writing.size) as watch:
         try:  # an interrupt may come as soon as there is a file
             writing.open(watch)
             writing.run(watch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ._errors import CorruptionError, TreeringError, check, error_of, new_error
+from ._errors import CorruptionError, TreeringError, about, check, error_of, new_error
 from ._ffi import ffi, lib
 from ._logging import Timer
 from ._nodes import options, threads_for
@@ -105,27 +105,43 @@ def verify(
         settings = _settings(os.path.getsize(os.fspath(path)), watch)
         out, error = ffi.new("treering_report **"), new_error()
         status = lib.treering_checkpoint_verify(out, opened.checkpoint, settings, error)
-        return _report(opened.name, out, status, error, watch)
+        return _report(opened.name, shown(path), (out, status, error), watch)
 
 
-def _verified_store(path: AnyPath, watch: Watch) -> VerifyReport:
-    manager, out, error = open_store(path), ffi.new("treering_report **"), new_error()
+def _verified_store(path: AnyPath, watch: Watch, manager: Any = None, full: bool = True) -> VerifyReport:
+    if manager is None:
+        manager = open_store(path)
+    out, error = ffi.new("treering_report **"), new_error()
     settings = _settings(1 << 30, watch)
-    status = lib.treering_manager_verify(out, manager, 1, settings, error)
-    return _report(shown(path), out, status, error, watch)
+    status = lib.treering_manager_verify(out, manager, full, settings, error)
+    return _report(shown(path), shown(path), (out, status, error), watch)
+
+
+def verified_manager(manager: Any, directory: str, full: bool, progress: Progress) -> VerifyReport:
+    """Of an open manager's handle."""
+    with Watch(progress, f"verifying {directory}") as watch:
+        return _verified_store(directory, watch, manager, full)
 
 
 def _settings(size: int, watch: Watch) -> Any:
     return options("treering_read_options", threads=threads_for(size), **watch.fields)
 
 
-def _report(name: str, out: Any, status: int, error: Any, watch: Watch) -> VerifyReport:
+def _report(name: str, path: str, answer: tuple[Any, int, Any], watch: Watch) -> VerifyReport:
+    out, status, error = answer
     report = ffi.gc(out[0], lib.treering_report_free) if out[0] != ffi.NULL else None
     watch.reraise()
     findings = findings_of(report) if report is not None else []
     if status == 0:
         return VerifyReport(name, findings, None)
     told = status & 255 in _CLASSES or status == lib.TREERING_NOT_FOUND_FILE
-    if report is None or not told:
-        check(status, error)
-    return VerifyReport(name, findings, error_of(error))
+    with about(path):
+        if report is None or not told:
+            check(status, error)
+    worst = error_of(error)
+    worst.path = path
+    first = next((finding for finding in findings if finding.kind not in _HARMLESS), None)
+    if first is not None:
+        worst.leaf, worst.expected, worst.found = first.path, first.expected, first.found
+        worst.offset = first.offset
+    return VerifyReport(name, findings, worst)
