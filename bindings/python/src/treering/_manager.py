@@ -14,6 +14,7 @@ from ._manager_handle import shout
 from ._manager_options import open_handle, ranking, step_number
 from ._manager_read import Reading
 from ._nodes import json_text, options, threads_for
+from ._progress import Watch
 
 _NOTHING = object()
 _ITEM_SIZE = ffi.sizeof("treering_save_item")
@@ -104,17 +105,20 @@ class CheckpointManager(Reading):
     # -- saving
 
     def save(self, step, tree=_NOTHING, *, items=None, metrics=None, metadata=None, force=False,
-             overwrite=False):  # fmt: skip
+             overwrite=False, progress=None):  # fmt: skip
         """Saves a step, if it is one to be saved.
 
         Args:
             step: an int from 0 up. Steps that are not above the latest are skipped unless `force`.
             tree: the item "default"; see `treering.save` for what trees and `items` may hold.
             items: more items by name: trees, `treering.Json`, `treering.Blob`.
-            metrics: a dict. Numbers rank steps; what is no number must be JSON and is kept with them.
+            metrics: a dict. Numbers (also scalars of NumPy, JAX and torch) rank steps; what is no
+                number must be JSON and is kept with them.
             metadata: a JSON value about the step.
             force: True: whatever the policies say.
             overwrite: True: the step may exist; it is replaced when the new one is on the disk.
+            progress: True: a bar of tqdm. A function: called with the bytes done and in all, on the
+                thread that saves. What it raises ends the save, and is raised where failures are.
 
         Returns:
             True if the save has begun (or is done, where saves are not asynchronous), False if it was
@@ -144,7 +148,8 @@ class CheckpointManager(Reading):
         array, kept = _lending.pack(prepared)
         metric_array, more = _versions.pack_metrics(numbers)
         memory = [ffi.from_buffer("char[]", document), ffi.from_buffer("char[]", text), kept, more]
-        writing = options("treering_save_options", threads=threads_for(total))
+        watch = Watch(_policies.guarded(progress), f"saving step {step}", 0 if self._asynchronous else total)
+        writing = options("treering_save_options", threads=threads_for(total), **watch.fields)
         settings = options(
             "treering_step_options", force=True, overwrite=bool(overwrite), borrow=borrow,
             metrics=metric_array, metric_size=ffi.sizeof("treering_metric"), metric_count=len(numbers),
@@ -152,9 +157,10 @@ class CheckpointManager(Reading):
             metadata=memory[1], metadata_size=len(text), save=writing,
         )  # fmt: skip
         if self._asynchronous:
-            self._begin(step, array, settings)
+            self._begin(step, array, settings, watch)
         else:
-            self._save_now(step, array, settings)
+            with watch:
+                self._save_now(step, array, settings, watch)
         return True
 
     def _wanted(self, step, force, overwrite):
@@ -167,6 +173,7 @@ class CheckpointManager(Reading):
                     raise _errors.WrongStateError(
                         f"'{self._directory}' was opened read_only, which force does not change",
                         status=lib.TREERING_WRONG_STATE,
+                        path=self._directory,
                     )
                 return False
             running = step in self._handle.steps_in_flight()
@@ -176,6 +183,7 @@ class CheckpointManager(Reading):
                 raise _errors.AlreadyExistsError(
                     f"step {step} of '{self._directory}' {what}; save another, or overwrite=True",
                     status=lib.TREERING_ALREADY_EXISTS,
+                    path=self._directory,
                 )
             return wanted or exists
 
@@ -185,7 +193,7 @@ class CheckpointManager(Reading):
         self._handle.check(status, error, self._handle.save_policies)
         return out[0] == 1
 
-    def _begin(self, step, array, settings):
+    def _begin(self, step, array, settings, watch):
         out, error = ffi.new("treering_pending **"), new_error()
         with self._handle.exclusive() as pointer:
             try:  # an interrupt may come as soon as the save has begun
@@ -193,15 +201,16 @@ class CheckpointManager(Reading):
                     out, pointer, step, array, _ITEM_SIZE, len(array), settings, error
                 )
             finally:
-                self._handle.add(step, out[0])
+                self._handle.add(step, out[0], watch)
             self._handle.check(status, error)
 
-    def _save_now(self, step, array, settings):
+    def _save_now(self, step, array, settings, watch):
         out, error = options("treering_saved"), new_error()
         with self._handle.exclusive() as pointer:
             status = lib.treering_manager_save(
                 out, pointer, step, array, _ITEM_SIZE, len(array), settings, error
             )
+            watch.reraise()
             self._handle.check(status, error)
             self._handle.warn_of_retention(step, out)
 
@@ -233,11 +242,23 @@ class CheckpointManager(Reading):
             raise _errors.TimedOutError(
                 f"step {steps} of '{self._directory}' is still being saved after {timeout} s",
                 status=lib.TREERING_TIMEOUT,
+                path=self._directory,
             )
 
     def is_saving(self):
         """True while a save is in flight."""
         return self._handle.saving() > 0
+
+    def cancel(self):
+        """Gives up the saves in flight; nothing of them stays. What was there before stays.
+
+        Returns:
+            The steps that are not saved, a list; others had been saved by then.
+
+        Raises:
+            OSError: a save failed for another reason, and no call has told it yet.
+        """
+        return self._handle.cancel()
 
     # -- dropping
 
@@ -283,6 +304,22 @@ class CheckpointManager(Reading):
         self._handle.check(status, error, given or self._handle.keep_policies)
         return [_versions.Decision.of(array[i]) for i in range(count[0])]
 
+    @staticmethod
+    def rebuild(directory, *, lock_timeout=0):
+        """Brings steps back whose records are lost, from the checkpoints themselves. For a directory
+        that is damaged: its `manifests` were deleted, say. Do not open it otherwise before, since a
+        manager that writes removes what no record names.
+
+        Args:
+            directory: of a manager; nobody may write there meanwhile.
+            lock_timeout: as of the manager.
+
+        Returns:
+            `Rebuilt(count, findings)`: how many steps came back, and what could not be taken, as a
+            list of `treering.Finding`.
+        """
+        return _versions.rebuild(os.path.abspath(os.fsdecode(os.fspath(directory))), lock_timeout)
+
     # -- the end
 
     def close(self, timeout=None):
@@ -304,7 +341,7 @@ class CheckpointManager(Reading):
     def __exit__(self, kind, exception, traceback):
         try:
             self.close()
-        except _errors.TreeringError as failure:
+        except Exception as failure:
             if exception is None:
                 raise
             # The exception of the body goes on, and says what else went wrong.

@@ -52,7 +52,8 @@ class Handle:
         self.owner = None
         self.process = os.getpid()
         self.closed = False
-        self.in_flight = []  # (step, pending)
+        self.in_flight = []  # (step, pending, watch)
+        self.raised = []  # by functions that were told of the progress of a save
         _live.add(self)
         _last_to_register()
 
@@ -101,16 +102,19 @@ class Handle:
         raised = None if policies is None else policies.take_error()
         if raised is not None:
             raise raised
-        if status == lib.TREERING_NOT_FOUND:  # a step: here, what is not found is a file
-            raise _errors.CheckpointNotFoundError(error_of(error).message, status=status)
-        check(status, error)
+        with _errors.about(self.directory):
+            if status == lib.TREERING_NOT_FOUND:  # a step: here, what is not found is a file
+                raise _errors.CheckpointNotFoundError(error_of(error).message, status=status)
+            check(status, error)
 
     # -- saves in flight
 
-    def add(self, step, pending):
+    def add(self, step, pending, watch):
         if pending != ffi.NULL:
-            self.in_flight.append((step, ffi.gc(pending, lib.treering_pending_free)))
+            self.in_flight.append((step, ffi.gc(pending, lib.treering_pending_free), watch))
             _last_to_register()
+        else:
+            self.end(watch)
 
     def reap(self):
         """Forgets saves that have ended, and warns of what their retention could not do."""
@@ -118,11 +122,19 @@ class Handle:
         for entry in list(self.in_flight):
             (running if self.state(entry[1]) < lib.TREERING_STATE_COMMITTED else ended).append(entry)
         self.in_flight = running
-        for step, pending in ended:
+        for step, pending, watch in ended:
+            self.end(watch)
             saved, error = options("treering_saved"), new_error()
             status = lib.treering_pending_wait(saved, pending, 0, error)
             if status == 0:
                 self.warn_of_retention(step, saved)
+
+    def end(self, watch):
+        try:
+            with watch:
+                watch.reraise()
+        except BaseException as raised:
+            self.raised.append(raised)
 
     def state(self, pending):
         out, error = options("treering_save_state"), new_error()
@@ -146,7 +158,7 @@ class Handle:
 
     def steps_in_flight(self):
         committed = lib.TREERING_STATE_COMMITTED
-        return [step for step, pending in self.in_flight if self.state(pending) < committed]
+        return [step for step, pending, _ in self.in_flight if self.state(pending) < committed]
 
     # -- waiting
 
@@ -175,19 +187,39 @@ class Handle:
             self.reap()
             if status_class(status) == lib.TREERING_TIMEOUT:
                 return False
+            if self.raised and status_class(status) in (0, lib.TREERING_CANCELLED):
+                raise self.raised.pop(0)
             check(status, error)
             return True
 
     def wait_for(self, wanted):
         """Until the saves in flight of steps that `wanted` accepts have ended, well or not: how, is
         told to others."""
-        for step, pending in list(self.in_flight):
+        for step, pending, _ in list(self.in_flight):
             while wanted(step):
                 saved = options("treering_saved")
                 status = lib.treering_pending_wait(saved, pending, round(SLICE * 1000), new_error())
                 if status_class(status) != lib.TREERING_TIMEOUT:
                     break
                 self.use()
+
+    def cancel(self):
+        """Gives up what is in flight; the steps that this has ended."""
+        asked = [(step, pending) for step, pending, _ in self.in_flight]
+        for _, pending in asked:
+            lib.treering_pending_cancel(pending)
+        failure = None
+        while True:
+            try:
+                self.wait()
+                break
+            except _errors.CancelledError:  # by this
+                pass
+            except Exception as exception:
+                failure = exception
+        if failure is not None:
+            raise failure
+        return [step for step, pending in asked if self.state(pending) == lib.TREERING_STATE_CANCELLED]
 
     # -- the end
 
@@ -198,7 +230,7 @@ class Handle:
         failure = None
         try:
             self.wait(timeout)
-        except _errors.TreeringError as exception:
+        except Exception as exception:  # what a progress function raised is one of them
             failure = exception
         with self.exclusive() as pointer:
             error = new_error()

@@ -15,7 +15,9 @@ from ._nodes import options
 class Reading:
     """The methods of CheckpointManager that change nothing."""
 
-    def restore(self, step=None, target=None, *, item="", strict=False, verify=False):
+    def restore(
+        self, step=None, target=None, *, item="", strict=False, verify=False, progress=None
+    ):
         """Reads a step, as `treering.load` reads a file; a save of it in flight is waited for.
 
         Args:
@@ -27,6 +29,7 @@ class Reading:
             strict: True: a damaged latest or best is an error, and no other is taken for it.
             verify: True: all of the checkpoint is read and checked before it counts as intact. What is
                 loaded is checked in any case.
+            progress: True: a bar of tqdm. A function: called with the bytes done and in all.
 
         Raises:
             CheckpointNotFoundError: (a FileNotFoundError) there is no such step, or none at all.
@@ -37,7 +40,7 @@ class Reading:
         self._handle.use()
         self._handle.wait_for((lambda s: True) if number < 0 else (lambda s: s == number))
         checkpoint, self._restored = self._checkpoint(number, strict, verify)
-        return load_from(checkpoint, self._name(self._restored), target, item)
+        return load_from(checkpoint, self._name(self._restored), target, item, progress)
 
     @property
     def restored_step(self):
@@ -49,6 +52,21 @@ class Reading:
         gives it: a target for `restore`."""
         checkpoint, found = self._checkpoint(_which(step), False, False)
         return metadata_from(checkpoint, self._name(found), item)
+
+    def verify(self, *, full=True, progress=None):
+        """What is in the directory that should not be: damage, what dead saves left, unknown names.
+
+        Args:
+            full: True: every byte is read and checked; False: records, and that files are there in
+                their sizes.
+            progress: True: a bar of tqdm. A function: called with the bytes done and in all.
+
+        Returns:
+            A `treering.VerifyReport`; damage is what it tells, and no exception.
+        """
+        from ._verify import verified_manager
+
+        return verified_manager(self._handle.use(), self._directory, full, progress)
 
     def _name(self, step):
         return f"step {step} of '{self._directory}'"
@@ -134,7 +152,9 @@ class Reading:
         found = _versions.version_of(self._handle.use(), self._directory, step)
         if found is None:
             raise CheckpointNotFoundError(
-                f"there is no step {step} in '{self._directory}'", status=lib.TREERING_NOT_FOUND
+                f"there is no step {step} in '{self._directory}'",
+                status=lib.TREERING_NOT_FOUND,
+                path=self._directory,
             )
         return found
 

@@ -48,6 +48,25 @@ class Function:
                 calling.discard(me)
 
 
+def guarded(call):
+    """A function that the library's thread will call: a manager that it calls says no, where it
+    would wait for that very thread."""
+    if not callable(call):
+        return call
+
+    def run(*arguments):
+        me = threading.get_ident()
+        nested = me in calling
+        calling.add(me)
+        try:
+            return call(*arguments)
+        finally:
+            if not nested:
+                calling.discard(me)
+
+    return run
+
+
 def user(number):
     return ffi.cast("void *", number)
 

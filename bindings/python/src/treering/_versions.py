@@ -107,6 +107,32 @@ def pack_metrics(numbers):
     return array, kept
 
 
+class Rebuilt(NamedTuple):
+    """How many steps came back, and what could not be taken."""
+
+    count: int
+    findings: list
+
+
+def rebuild(directory, lock_timeout):
+    from ._manager_options import open_handle
+    from ._report import findings_of
+
+    handle = open_handle(
+        directory, False, False, lock_timeout, None, (None, 1, None), (None, None, None, None, None),
+        keep_leftovers=True,
+    )  # fmt: skip
+    try:
+        count, report, error = ffi.new("uint64_t *"), ffi.new("treering_report **"), new_error()
+        with handle.exclusive() as pointer:
+            status = lib.treering_manager_rebuild(count, report, pointer, error)
+            found = ffi.gc(report[0], lib.treering_report_free) if report[0] != ffi.NULL else None
+            check(status, error)
+        return Rebuilt(count[0], [] if found is None else findings_of(found))
+    finally:
+        handle.close()
+
+
 def store_info(pointer):
     out = options("treering_store_info")
     error = new_error()
