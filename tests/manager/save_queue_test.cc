@@ -50,15 +50,22 @@ class Signal {
 Status Failure(const char* text) { return Status(Code::kIoNoSpace, text, 28); }
 
 // A job that ends with `status` when it is let go.
+SaveQueue::Job Ending(Status status) {
+  return [status](Save*) { return status; };
+}
+
+// Whoever submits behind a job that fails may be told of it, so the first of several is held until
+// all are submitted.
 struct Held {
   Signal begun, go;
-  SaveQueue::Job Job(Status status) {
-    return [this, status](Save*) {
+  SaveQueue::Job Job(SaveQueue::Job then) {
+    return [this, then](Save* save) {
       begun.Set();
       go.Wait();
-      return status;
+      return then(save);
     };
   }
+  SaveQueue::Job Job(Status status) { return Job(Ending(status)); }
 };
 
 // A job that ends when its save is cancelled.
@@ -72,10 +79,6 @@ struct Stoppable {
     };
   }
 };
-
-SaveQueue::Job Ending(Status status) {
-  return [status](Save*) { return status; };
-}
 
 int Was(const Status& status) { return static_cast<int>(status.code()); }
 int Was(SaveState state) { return static_cast<int>(state); }
@@ -153,9 +156,14 @@ void a_save_goes_from_snapshot_over_writing_to_committed(void**) {
 
 Outcome EndsOf(const std::vector<Status>& statuses) {
   Outcome o{};
+  Held held;
   SaveQueue queue(8);
   std::vector<SavePtr> saves;
-  for (const Status& status : statuses) saves.push_back(*queue.Submit(1, Ending(status)));
+  saves.push_back(*queue.Submit(1, held.Job(statuses[0])));
+  for (size_t i = 1; i < statuses.size(); ++i) {
+    saves.push_back(*queue.Submit(1, Ending(statuses[i])));
+  }
+  held.go.Set();
   for (size_t i = 0; i < saves.size(); ++i) {
     o.code[i] = Was(saves[i]->Wait(-1));
     o.state[i] = Was(saves[i]->state());
@@ -178,9 +186,11 @@ void the_status_of_the_job_tells_how_the_save_ended(void**) {
 
 Outcome WhatAJobThrows() {
   Outcome o{};
+  Held held;
   SaveQueue queue(2);
-  SavePtr memory = *queue.Submit(1, [](Save*) -> Status { throw std::bad_alloc(); });
+  SavePtr memory = *queue.Submit(1, held.Job([](Save*) -> Status { throw std::bad_alloc(); }));
   SavePtr other = *queue.Submit(1, [](Save*) -> Status { throw 1; });
+  held.go.Set();
   o.code[0] = Was(memory->Wait(-1));
   o.code[1] = Was(other->Wait(-1));
   return o;
@@ -326,10 +336,12 @@ Status Tell(SaveQueue* queue, Teller teller) {
 // Two failures, told in turn; then whether there is a third.
 Outcome Telling(Teller teller) {
   Outcome o{};
+  Held held;
   SaveQueue queue(3);
-  SavePtr first = *queue.Submit(1, Ending(Failure("first")));
+  SavePtr first = *queue.Submit(1, held.Job(Failure("first")));
   SavePtr good = *queue.Submit(2, Ending(Status()));
   SavePtr second = *queue.Submit(3, Ending(Failure("second")));
+  held.go.Set();
   second->Wait(-1).ok();
   const Status told[] = {Tell(&queue, teller), Tell(&queue, teller)};
   o.is[0] = told[0].message() == "first" && told[0].os_error() == 28;
@@ -387,12 +399,13 @@ void a_save_that_waits_for_room_tells_the_failure_that_made_it(void**) {
 Outcome Closing(int64_t timeout_ms) {
   Outcome o{};
   Stoppable stoppable;
-  Held held;
+  Held held, front;
   SaveQueue queue(4);
-  SavePtr failed = *queue.Submit(1, Ending(Failure("full")));
+  SavePtr failed = *queue.Submit(1, front.Job(Failure("full")));
   SavePtr running =
       timeout_ms < 0 ? *queue.Submit(2, held.Job(Status())) : *queue.Submit(2, stoppable.Job());
   SavePtr waiting = *queue.Submit(3, Ending(Status()));
+  front.go.Set();
   if (timeout_ms >= 0) stoppable.begun.Wait();
   held.go.Set();
   o.code[0] = Was(queue.Close(timeout_ms));
