@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # NumPy's and ml_dtypes' dtypes by the format's numbers, both ways.
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +27,7 @@ _ML_DTYPES = (
 _DTYPES = {}  # number -> numpy.dtype
 
 
-def _number(name):
+def _number(name: str) -> int:
     text = name.encode()
     return lib.treering_dtype_parse(text, len(text))
 
@@ -34,7 +38,7 @@ for _name in _NUMPY:
     _DTYPES[_value] = np.dtype(_name)
 
 
-def _add_ml_dtypes():
+def _add_ml_dtypes() -> bool:
     try:
         import ml_dtypes
     except ImportError:
@@ -47,12 +51,12 @@ def _add_ml_dtypes():
     return True
 
 
-def name_of(number):
+def name_of(number: int) -> str:
     name = lib.treering_dtype_name(number)
     return f"dtype {number}" if name == ffi.NULL else ffi.string(name).decode()
 
 
-def dtype_of(number):
+def dtype_of(number: int) -> np.dtype[Any]:
     """The numpy.dtype of a number in a file."""
     found = _DTYPES.get(number)
     if found is None and _add_ml_dtypes():
@@ -65,7 +69,7 @@ def dtype_of(number):
     return found
 
 
-def empty(shape, dtype):
+def empty(shape: Any, dtype: Any) -> Any:
     """A new array. What is large begins at a multiple of 64 bytes, so that JAX can take it as it is."""
     array = np.empty(shape, dtype)
     if array.nbytes < LARGE or array.__array_interface__["data"][0] % 64 == 0:
@@ -75,7 +79,7 @@ def empty(shape, dtype):
     return memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
 
 
-def storable(array, where):
+def storable(array: Any, where: Callable[[], str]) -> Any:
     """The array with a dtype that NUMBERS holds: byte-swapped where it must be. `where()` names the
     leaf in the refusal."""
     dtype = array.dtype

@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import repeat
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,6 +18,10 @@ from . import _dtypes
 from ._errors import InvalidArgumentError, UnsupportedTypeError
 from ._ffi import lib
 from ._values import AbstractLeaf, PRNGKey, Record, is_static, make_dataclass, type_name
+
+Attributes = tuple[tuple[int, bytes], ...]  # id and value of each
+# Adds the rows of a value: (flattener, key, value, attributes of what holds it).
+Handler = Callable[[Any, Any, Any, Attributes], object]
 
 DICT, LIST, TUPLE = lib.TREERING_DICT, lib.TREERING_LIST, lib.TREERING_TUPLE
 NAMEDTUPLE, DATACLASS, CUSTOM = lib.TREERING_NAMEDTUPLE, lib.TREERING_DATACLASS, lib.TREERING_CUSTOM
@@ -43,11 +47,11 @@ Handler = Callable[["Flattener", Any, Any, tuple], None]
 _REFUSED_KEY = "a dict key of type {}; keys are str or int: {!r}"
 
 
-def named(name):
+def named(name: str) -> Attributes:
     return ((lib.TREERING_ATTR_TYPE_NAME, name.encode("utf-8", "surrogatepass")),)
 
 
-def display(key):
+def display(key: bytes | int | str) -> str:
     """One component of a display path."""
     if isinstance(key, bytes):
         key = int.from_bytes(key, "little", signed=True)
@@ -65,11 +69,12 @@ class Flattener:
     """Walks one tree. `in_boxes`: leaves of a target that lie over several devices become
     placeholders, and `boxes` says what each of their devices needs."""
 
-    def __init__(self, target=False, in_boxes=False):
+    def __init__(self, target: bool = False, in_boxes: bool = False) -> None:
         self.target, self.in_boxes = target, in_boxes
         self.boxes = {}  # row -> _sharded.Boxes, or the row whose value it shares
         self.keys, self.values, self.codes = [], [], []
         self.finish = []  # targets: per row a function, or None
+        self.originals = {}  # targets: row -> the target's own value
         self.table = list(_FIXED)
         self.numbers = {entry: number for number, entry in enumerate(_FIXED)}
         self.variables = {}  # id of an nnx.Variable -> its row
@@ -78,7 +83,7 @@ class Flattener:
         self._stack = []  # (iterator over (key, child), id)
         self._open = set()
 
-    def run(self, root):
+    def run(self, root: Any) -> Flattener:
         self.node(None, root)
         stack = self._stack
         while stack:
@@ -91,7 +96,7 @@ class Flattener:
                 self._open.discard(stack.pop()[1])
         return self
 
-    def node(self, key, value, extra=()):
+    def node(self, key: Any, value: Any, extra: Attributes = ()) -> None:
         """Adds the rows of `value`, or its first row and its children to what is to be walked.
         `extra` are the attributes of the nnx.Variable that holds it."""
         code = FAST.get(type(value))
@@ -100,12 +105,16 @@ class Flattener:
             self.values.append(value)
             self.codes.append(code)
             return
+        if self.target:
+            self.originals.setdefault(len(self.codes), value)
         handler = _HANDLERS.get(type(value)) or _handler(self, type(value), key)
         handler(self, key, value, extra)
 
     # -- rows
 
-    def row(self, key, kind, attributes, value, finish=None):
+    def row(
+        self, key: Any, kind: int, attributes: Attributes, value: Any, finish: Any = None
+    ) -> None:
         entry = (kind, attributes)
         code = self.numbers.get(entry)
         if code is None:
@@ -117,19 +126,30 @@ class Flattener:
         if self.target:
             self.finish.append(finish)
 
-    def wanted(self, key, kind, attributes, dtype, shape, finish):
+    def wanted(
+        self, key: Any, kind: int, attributes: Attributes, dtype: Any, shape: Any, finish: Any
+    ) -> None:
         """A leaf of a target: the array that the library shall fill."""
         where = self.here(key)
         dtype = _dtypes.storable(np.empty(0, dtype), where).dtype
         self.row(key, kind, attributes, _dtypes.empty(shape, dtype), finish)
 
-    def boxed(self, key, boxes):
+    def boxed(self, key: Any, boxes: Any) -> None:
         """A leaf of a target that is read by the boxes of its devices."""
         boxes.dtype = _dtypes.storable(np.empty(0, boxes.dtype), self.here(key)).dtype
         self.boxes[len(self.codes)] = boxes
         self.row(key, PLACEHOLDER, (), None)
 
-    def open(self, key, kind, attributes, owner, count, children, build):
+    def open(
+        self,
+        key: Any,
+        kind: int,
+        attributes: Attributes,
+        owner: Any,
+        count: int,
+        children: Any,
+        build: Any,
+    ) -> None:
         """A container and what is below it. `build(keys, values)` makes the target's again."""
         if id(owner) in self._open:
             raise InvalidArgumentError(
@@ -141,7 +161,7 @@ class Flattener:
             self._open.add(id(owner))
             self._stack.append((children, id(owner)))
 
-    def leaves(self, keys, values):
+    def leaves(self, keys: Any, values: Any) -> bool:
         """Takes all children at once if they are simple leaves; False if they are not."""
         codes = list(map(FAST.get, map(type, values)))
         if self.target or None in codes:
@@ -153,15 +173,15 @@ class Flattener:
 
     # -- where
 
-    def where(self, key=None):
+    def where(self, key: Any = None) -> str:
         """The display path of the child `key` that is about to be added, quoted."""
         return self.path(len(self.codes), key)
 
-    def here(self, key):
+    def here(self, key: Any) -> Callable[[], str]:
         row = len(self.codes)
         return lambda: self.path(row, key)
 
-    def path(self, row, key=None):
+    def path(self, row: int, key: Any = None) -> str:
         """The quoted display path of a row, found by walking the rows before it."""
         above = []  # [children to come, key or position, next position]
         for i in range(row + 1):
@@ -179,7 +199,7 @@ class Flattener:
             if self.table[self.codes[i]][0] < ARRAY:
                 above.append([self.values[i], label, 0])
 
-    def refuse(self, key, what):
+    def refuse(self, key: Any, what: str) -> NoReturn:
         where = self.where(key)
         raise UnsupportedTypeError(
             f"{where}: {what}", leaf=where[1:-1] if where[0] == "'" else "", found=what.partition(";")[0]
@@ -189,18 +209,18 @@ class Flattener:
 # ---- Python's own types
 
 
-def _none(self, key, value, extra):
+def _none(self: Any, key: Any, value: Any, extra: Any) -> None:
     self.row(key, NONE, extra, 0, lambda keys, values: None)
 
 
-def _simple(kind):
-    def handler(self, key, value, extra):
+def _simple(kind: int) -> Handler:
+    def handler(self: Any, key: Any, value: Any, extra: Any) -> None:
         self.row(key, kind, extra, value)
 
     return handler
 
 
-def _items(self, mapping):
+def _items(self: Any, mapping: Any) -> Iterator[tuple[Any, Any]]:
     for key, value in mapping.items():
         if type(key) not in _KEY_TYPES:
             shown = key if isinstance(key, (str, int)) else str(key)
@@ -208,44 +228,44 @@ def _items(self, mapping):
         yield key, value
 
 
-def _mapping(attributes, rebuild):
-    def handler(self, key, value, extra):
+def _mapping(attributes: Attributes, rebuild: Any) -> Handler:
+    def handler(self: Any, key: Any, value: Any, extra: Any) -> None:
         build = None if not self.target else lambda keys, values: rebuild(zip(keys, values))
         self.open(key, DICT, attributes + extra, value, len(value), _items(self, value), build)
 
     return handler
 
 
-def _dict(self, key, value, extra):
+def _dict(self: Any, key: Any, value: Any, extra: Any) -> None:
     self.open(key, DICT, extra, value, len(value), _items(self, value), _build_dict)
     if value and not self.target and set(map(type, value)) <= _KEY_TYPES:
         if self.leaves(value, value.values()):
             self._open.discard(self._stack.pop()[1])
 
 
-def _build_dict(keys, values):
+def _build_dict(keys: Any, values: Any) -> dict[Any, Any]:
     return dict(zip(keys, values))
 
 
-def _list(self, key, value, extra):
+def _list(self: Any, key: Any, value: Any, extra: Any) -> None:
     self.open(key, LIST, extra, value, len(value), zip(repeat(None), value), lambda keys, values: values)
     if value and self.leaves(repeat(None, len(value)), value):
         self._open.discard(self._stack.pop()[1])
 
 
-def _tuple(self, key, value, extra):
+def _tuple(self: Any, key: Any, value: Any, extra: Any) -> None:
     children = zip(repeat(None), value)
     self.open(key, TUPLE, extra, value, len(value), children, lambda keys, values: tuple(values))
 
 
-def _namedtuple(self, key, value, extra):
+def _namedtuple(self: Any, key: Any, value: Any, extra: Any) -> None:
     cls = type(value)
     build = None if not self.target else lambda keys, values: tuple.__new__(cls, values)
     name = named(type_name(cls))
     self.open(key, NAMEDTUPLE, name + extra, value, len(value), zip(cls._fields, value), build)
 
 
-def _dataclass(self, key, value, extra):
+def _dataclass(self: Any, key: Any, value: Any, extra: Any) -> None:
     from dataclasses import fields
 
     cls = type(value)
@@ -258,14 +278,14 @@ def _dataclass(self, key, value, extra):
     self.open(key, DATACLASS, named(type_name(cls)) + extra, value, len(names), children, build)
 
 
-def _record(self, key, value, extra):
+def _record(self: Any, key: Any, value: Any, extra: Any) -> None:
     fields, name = value.fields, value.type_name
     build = None if not self.target else lambda keys, values: Record(name, zip(keys, values))
     attributes = named(name) if name else ()
     self.open(key, DATACLASS, attributes + extra, value, len(fields), iter(fields.items()), build)
 
 
-def _placeholder(self, key, value, extra):
+def _placeholder(self: Any, key: Any, value: Any, extra: Any) -> None:
     if not self.target:
         self.refuse(key, "`...` stands for a leaf in a target only; give a value")
     self.row(key, PLACEHOLDER, (), None, lambda raw: ...)
@@ -274,14 +294,14 @@ def _placeholder(self, key, value, extra):
 # ---- arrays
 
 
-def _ndarray(self, key, value, extra):
+def _ndarray(self: Any, key: Any, value: Any, extra: Any) -> None:
     if self.target:
         self.wanted(key, ARRAY, NUMPY + extra, value.dtype, value.shape, None)
     else:
         self.row(key, ARRAY, NUMPY + extra, value)
 
 
-def _numpy_scalar(self, key, value, extra):
+def _numpy_scalar(self: Any, key: Any, value: Any, extra: Any) -> None:
     if self.target:
         self.wanted(key, ARRAY, NUMPY_SCALAR + extra, value.dtype, (), lambda raw: raw[()])
     else:
@@ -293,7 +313,7 @@ _NAMED_KINDS = {
 }  # fmt: skip
 
 
-def _abstract(self, key, value, extra):
+def _abstract(self: Any, key: Any, value: Any, extra: Any) -> None:
     if not self.target:
         self.refuse(key, "an abstract leaf has no data to save; give an array")
     from ._rebuild import finisher
@@ -307,7 +327,7 @@ def _abstract(self, key, value, extra):
         self.row(key, _NAMED_KINDS[value.kind], extra, None, finisher(value))
 
 
-def _prng_key(self, key, value, extra):
+def _prng_key(self: Any, key: Any, value: Any, extra: Any) -> None:
     attributes = ((lib.TREERING_ATTR_PRNG_IMPL, value.impl.encode()),) + extra
     if self.target:
         impl = value.impl
@@ -337,7 +357,7 @@ _HANDLERS = {
 }
 
 
-def _handler(self, cls, key):
+def _handler(self: Any, cls: type, key: Any) -> Handler:
     """Finds, and keeps, the handler of a type met for the first time."""
     handler = None
     if issubclass(cls, np.generic) and not issubclass(cls, (np.void, np.character, np.object_)):
@@ -358,19 +378,19 @@ def _handler(self, cls, key):
     return handler
 
 
-def _fields_are_all(cls):
+def _fields_are_all(cls: type) -> bool:
     """False for dataclasses that hold more than their fields: a module, or a builtin type's value."""
     builtin = (dict, list, tuple, set, frozenset, str, bytes, int, float, BaseException, np.ndarray)
     return not issubclass(cls, builtin) and not _is_of_flax(cls)
 
 
-def _is_of_flax(cls):
+def _is_of_flax(cls: type) -> bool:
     """True for modules, optimizers and their graphs, whose state is what can be saved."""
     names = ("Module", "Pytree", "GraphDef")
     return any(c.__module__.startswith("flax.") and c.__name__ in names for c in cls.__mro__)
 
 
-def _advice(cls):
+def _advice(cls: type) -> str:
     name = f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins.")
     if issubclass(cls, dict):
         return f"a {name}; give a dict, or an OrderedDict"

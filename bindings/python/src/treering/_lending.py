@@ -10,8 +10,11 @@
 # The library copies all that is lent, or nothing, and does it within a budget; a few NumPy arrays
 # beside JAX's are therefore copied here, and the rest is lent. What is lent is kept in `_lent` until
 # the library releases it, on a thread of its own.
+from __future__ import annotations
+
 import itertools
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +29,7 @@ _lent = {}  # number -> rows, which hold the memory that belongs to them
 
 
 @ffi.def_extern()
-def treering_py_release(pointer):
+def treering_py_release(pointer: Any) -> None:
     # Dropping the last reference may run any destructor, and those may not wait for this thread.
     me = threading.get_ident()
     nested = me in calling
@@ -38,7 +41,7 @@ def treering_py_release(pointer):
             calling.discard(me)
 
 
-def _is_lendable(kind, attributes):
+def _is_lendable(kind: int, attributes: Any) -> Any:
     """True for rows whose memory nobody changes: JAX's, and NumPy scalars (an array of our own)."""
     if kind not in (ARRAY, PRNG_KEY):
         return True
@@ -49,7 +52,7 @@ def _is_lendable(kind, attributes):
 class Prepared:
     """One item of a save: `name` and `kind`, and `rows` of a tree or the `data` of a document."""
 
-    def __init__(self, name, value):
+    def __init__(self, name: str, value: Any) -> None:
         self.name = name.encode()
         self.rows = self.data = self.tree = None
         if isinstance(value, _values.Json):
@@ -59,7 +62,7 @@ class Prepared:
         else:
             self.kind, self.rows = lib.TREERING_ITEM_TREE, Flattener().run(value)
 
-    def changing(self):
+    def changing(self) -> list[Any]:
         """Positions of the arrays that their owner may change."""
         if self.rows is None:
             return []
@@ -68,11 +71,11 @@ class Prepared:
             return []
         return [i for i, code in enumerate(self.rows.codes) if code in codes]
 
-    def copy(self, positions):
+    def copy(self, positions: list[int]) -> None:
         for i in positions:
             self.rows.values[i] = np.array(self.rows.values[i], copy=True, order="C")
 
-    def bytes(self, positions=None):
+    def bytes(self, positions: Any = None) -> Any:
         """Of the arrays at these positions, or of all."""
         if self.rows is None:
             return 0
@@ -80,12 +83,12 @@ class Prepared:
         chosen = values if positions is None else [values[i] for i in positions]
         return sum(getattr(value, "nbytes", 0) for value in chosen)
 
-    def build(self):
+    def build(self) -> None:
         """Makes the tree, for as long as this object lives."""
         if self.rows is not None:
             self.tree = build(self.rows)
 
-    def lend(self):
+    def lend(self) -> None:
         """Makes the tree; the rows stay in `_lent` until the library needs them no more."""
         if self.rows is None:
             return
@@ -99,7 +102,7 @@ class Prepared:
             raise
 
 
-def named(wanted, items):
+def named(wanted: Any, items: Any) -> Any:
     """`wanted` (the tree, if any) and `items`, by name."""
     for name, value in (items or {}).items():
         if not isinstance(name, str):
@@ -112,12 +115,12 @@ def named(wanted, items):
     return wanted
 
 
-def size_of(items):
+def size_of(items: Any) -> Any:
     """(bytes of arrays, number of nodes) of all items."""
     return sum(item.bytes() for item in items), sum(len(item.rows.values) for item in items if item.rows)
 
 
-def prepare(wanted, budget=None):
+def prepare(wanted: Any, budget: Any = None) -> Any:
     """(list of Prepared, whether to borrow, bytes of arrays) of the items `wanted`, by name.
 
     `budget` bounds, in bytes, what is copied here; None: nothing is, for a save that is over when
@@ -138,7 +141,7 @@ def prepare(wanted, budget=None):
     return items, borrow, total
 
 
-def pack(items):
+def pack(items: Any) -> Any:
     """The items as the C ABI's array, and what it points into."""
     array = ffi.new("treering_save_item[]", len(items))
     kept = []

@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 # load: from a file, or an item of an open checkpoint, to a tree.
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 from ._errors import PathNotFoundError, about, check, new_error
 from ._ffi import ffi, lib
 from ._logging import Timer
 from ._nodes import encoded, options
-from ._opening import open_path, shown
+from ._opening import AnyPath, open_path, shown
+from ._progress import Progress
 from ._read import _Nodes
 from ._restore import _restore
 
 
-def load(path, target=None, *, step=None, item="", progress=None):
+def load(
+    path: AnyPath,
+    target: Any = None,
+    *,
+    step: int | str | None = None,
+    item: str = "",
+    progress: Progress = None,
+) -> Any:
     """Reads a checkpoint into new memory; every byte is verified.
 
     Without a target: exactly what was saved. NumPy arrays come back as such; JAX arrays as JAX
@@ -34,7 +45,7 @@ def load(path, target=None, *, step=None, item="", progress=None):
         return load_from(opened.checkpoint, opened.name, target, item, progress)
 
 
-def load_from(checkpoint, path, target, item, progress=None):
+def load_from(checkpoint: Any, path: AnyPath, target: Any, item: str, progress: Any = None) -> Any:
     """`path` is for messages."""
     name, kind, root, count = _item(checkpoint, item, path)
     if kind != lib.TREERING_ITEM_TREE:
@@ -52,13 +63,13 @@ def load_from(checkpoint, path, target, item, progress=None):
     return nodes.tree(nodes.leaves(progress))
 
 
-def metadata_from(checkpoint, path, item):
+def metadata_from(checkpoint: Any, path: Any, item: str) -> Any:
     _, _, root, count = _item(checkpoint, item, path)
     nodes = _Nodes(checkpoint, root, count, sys.modules.get)
     return nodes.tree(nodes.abstract())
 
 
-def _items(checkpoint):
+def _items(checkpoint: Any) -> list[tuple[str, int, int, int]]:
     """(name, kind, root, number of nodes) of each item: their nodes lie one after the other."""
     error = new_error()
     out = options("treering_info")
@@ -74,7 +85,7 @@ def _items(checkpoint):
     ]
 
 
-def _item(checkpoint, wanted, path):
+def _item(checkpoint: Any, wanted: str, path: Any) -> tuple[str, int, int, int]:
     items = _items(checkpoint)
     if wanted == "":
         trees = [item for item in items if item[1] == lib.TREERING_ITEM_TREE]

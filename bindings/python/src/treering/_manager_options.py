@@ -4,9 +4,12 @@
 # The short arguments mean what they mean to Orbax's users: the first save of all is taken whatever
 # its step, a requested one too, and what `keep_period` and `keep_time_interval` name stays besides
 # what `max_to_keep` keeps. Without max_to_keep everything stays.
+from __future__ import annotations
+
 import operator
 import os
 import time
+from typing import Any
 
 from . import _policies, policies
 from ._errors import about, check, new_error
@@ -17,7 +20,7 @@ from ._nodes import json_text, options
 _SLICE = 0.1  # seconds: how long Ctrl-C may go unseen while the lock is waited for
 
 
-def step_number(step):
+def step_number(step: Any) -> int:
     if isinstance(step, bool):
         raise TypeError(f"a step is an int, not {step!r}")
     try:
@@ -29,7 +32,7 @@ def step_number(step):
     return number
 
 
-def save_list(given, interval, steps):
+def save_list(given: Any, interval: Any, steps: Any) -> Any:
     if given is not None:
         if interval != 1 or steps is not None:
             raise ValueError(
@@ -43,7 +46,7 @@ def save_list(given, interval, steps):
     return [policies.Interval(interval), *listed, policies.Requested(), policies.Initial()]
 
 
-def keep_list(given, count, period, seconds, best):
+def keep_list(given: Any, count: int, period: Any, seconds: float, best: Any) -> Any:
     if given is not None:
         if (count, period, seconds) != (None, None, None):
             raise ValueError(
@@ -59,7 +62,7 @@ def keep_list(given, count, period, seconds, best):
     return [first, *more]
 
 
-def ranking(metric, mode, keep):
+def ranking(metric: Any, mode: Any, keep: Any) -> Any:
     """(metric, whether the lowest is the best), or None."""
     if mode not in ("max", "min"):
         raise ValueError(f"best_mode is 'max' or 'min', not {mode!r}")
@@ -73,7 +76,16 @@ def ranking(metric, mode, keep):
     return None
 
 
-def open_handle(directory, read_only, create, lock_timeout, metadata, saves, keeps, **fields):
+def open_handle(
+    directory: str,
+    read_only: Any,
+    create: Any,
+    lock_timeout: Any,
+    metadata: Any,
+    saves: Any,
+    keeps: Any,
+    **fields: Any,
+) -> Any:
     """A Handle of the manager at `directory`; `saves` and `keeps` are the arguments of save_list
     and keep_list, `fields` of treering_manager_options."""
     saves, keeps = save_list(*saves), keep_list(*keeps)
@@ -100,7 +112,7 @@ def open_handle(directory, read_only, create, lock_timeout, metadata, saves, kee
         raise
 
 
-def _open(path, settings, lock_timeout):
+def _open(path: Any, settings: Any, lock_timeout: Any) -> Any:
     deadline = time.monotonic() + lock_timeout
     while True:
         left = max(deadline - time.monotonic(), 0)
@@ -114,7 +126,7 @@ def _open(path, settings, lock_timeout):
                 check(status, error)
 
 
-def _make_folders(folder):
+def _make_folders(folder: Any) -> None:
     """Makes what is missing of a path, and each stays after a power loss."""
     missing = []
     while folder and not os.path.isdir(folder):

@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 from ._ffi import lib
 from ._flatten import ALIAS, CUSTOM, DICT, PLACEHOLDER, STATE_NAME, _items, named
@@ -14,7 +15,7 @@ from ._values import type_name
 _CONTAINERS = (type(None), Mapping, list, tuple)
 
 
-def handler(nnx, cls):
+def handler(nnx: Any, cls: Any) -> Any:
     """The handler of a type of Flax NNX, or None."""
     if cls is getattr(nnx, "State", None):
         return _state
@@ -23,11 +24,11 @@ def handler(nnx, cls):
     return None
 
 
-def _raw(state):
+def _raw(state: Any) -> Any:
     return state.raw_mapping if hasattr(state, "raw_mapping") else dict(state)
 
 
-def _state(self, key, value, extra):
+def _state(self: Any, key: Any, value: Any, extra: Any) -> None:
     raw = _raw(value)
     build = None
     if self.target:
@@ -35,7 +36,7 @@ def _state(self, key, value, extra):
     self.open(key, DICT, named(STATE_NAME) + extra, raw, len(raw), _items(self, raw), build)
 
 
-def to_tuples(value):
+def to_tuples(value: Any) -> Any:
     """Lists of a JSON document are tuples where they stand under "$tuple"; likewise "$spec"."""
     if isinstance(value, dict):
         if set(value) == {"$tuple"} and isinstance(value["$tuple"], list):
@@ -46,7 +47,7 @@ def to_tuples(value):
     return [to_tuples(child) for child in value] if isinstance(value, list) else value
 
 
-def _from_tuples(value):
+def _from_tuples(value: Any) -> Any:
     if isinstance(value, sys.modules["jax"].sharding.PartitionSpec):
         return {"$spec": [_from_tuples(child) for child in value]}
     if isinstance(value, tuple):
@@ -70,14 +71,14 @@ _RECENT = {}  # (class, names and addresses of the metadata) -> (the metadata's 
 _CONSTANTS = {type(None), bool, int, float, str}
 
 
-def _is_constant(value):
+def _is_constant(value: Any) -> bool:
     """True for metadata that never change, so that an address stands for them."""
     if type(value) is tuple or type(value) is sys.modules["jax"].sharding.PartitionSpec:
         return all(map(_is_constant, value))
     return type(value) in _CONSTANTS
 
 
-def _variable_attributes(variable, nnx):
+def _variable_attributes(variable: Any, nnx: Any) -> Any:
     metadata = variable.get_metadata()
     key = (type(variable), *metadata, *map(id, metadata.values()))
     found = _RECENT.get(key)
@@ -92,7 +93,7 @@ def _variable_attributes(variable, nnx):
     return attributes
 
 
-def _make_attributes(variable, given, nnx):
+def _make_attributes(variable: Any, given: Any, nnx: Any) -> Any:
     """(attributes, whether all of the metadata is in them)."""
     cls = type(variable)
     metadata, dropped = {}, []
@@ -130,7 +131,7 @@ def _make_attributes(variable, given, nnx):
     return tuple(attributes), not dropped
 
 
-def _variable(self, key, value, extra):
+def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
     nnx = sys.modules["flax.nnx"]
     first = self.variables.get(id(value))
     if first is not None:
@@ -159,7 +160,7 @@ def _variable(self, key, value, extra):
 _HOLDING = {}  # type -> whether a Variable of it holds more than one leaf
 
 
-def _holds_more(nnx, cls):
+def _holds_more(nnx: Any, cls: Any) -> Any:
     found = _HOLDING.get(cls)
     if found is None:
         found = issubclass(cls, (*_CONTAINERS, nnx.State, nnx.Variable)) or hasattr(cls, "__dataclass_fields__")
@@ -170,7 +171,7 @@ def _holds_more(nnx, cls):
 _CLASSES = {}  # "module:name" -> class
 
 
-def _class_of(nnx, name, chain):
+def _class_of(nnx: Any, name: str, chain: Any) -> Any:
     """The imported subclass of nnx.Variable of that name, else the nearest base of its chain."""
     found = _CLASSES.get(name)
     if found is None:
@@ -190,7 +191,7 @@ def _class_of(nnx, name, chain):
     return found
 
 
-def make_variable(nnx, attributes, value):
+def make_variable(nnx: Any, attributes: Any, value: Any) -> Any:
     """An nnx.Variable of what a file says: attributes by id, as bytes."""
     chain = attributes[lib.TREERING_ATTR_VARIABLE_TYPE].decode().split("\0")
     name = attributes.get(lib.TREERING_ATTR_TYPE_NAME, b"").decode()

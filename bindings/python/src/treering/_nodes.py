@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # From a flattener's rows to a tree of the library, and the small calls that everything shares.
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +15,7 @@ from ._flatten import ARRAY, INTEGER, PRNG_KEY
 NODE_SIZE = ffi.sizeof("treering_node")
 
 
-def options(kind, **fields):
+def options(kind: str, **fields: Any) -> Any:
     """A struct of the C ABI with its size set."""
     struct = ffi.new(f"{kind} *")
     struct.struct_size = ffi.sizeof(kind)
@@ -21,11 +24,11 @@ def options(kind, **fields):
     return struct
 
 
-def encoded(path):
+def encoded(path: Any) -> bytes:
     return os.fsencode(os.fspath(path))
 
 
-def threads_for(size):
+def threads_for(size: int) -> int:
     """Helpers besides the calling thread: where there is enough to do for them."""
     if size < 16 << 20:
         return 0
@@ -33,7 +36,7 @@ def threads_for(size):
     return min(count - 1, 7)
 
 
-def json_text(value, what):
+def json_text(value: Any, what: str) -> bytes:
     """UTF-8 of a JSON document; what JSON does not have is refused."""
     import json
 
@@ -57,7 +60,7 @@ def json_text(value, what):
     return text
 
 
-def _table(rows, kept):
+def _table(rows: Any, kept: Any) -> Any:
     """The rows' codes as structs; `kept` gets what they point into."""
     table = ffi.new("treering_py_code[]", len(rows.table))
     for entry, (kind, attributes) in zip(table, rows.table):
@@ -74,7 +77,7 @@ def _table(rows, kept):
     return table
 
 
-def _help(rows, row, nodes, kept):
+def _help(rows: Any, row: int, nodes: Any, kept: Any) -> Any:
     """Brings a row that the bridge could not take into a form that it can, or makes its node. Where
     to go on."""
     key, value = rows.keys[row], rows.values[row]
@@ -98,11 +101,11 @@ def _help(rows, row, nodes, kept):
     return row
 
 
-def _integer_bytes(value):
+def _integer_bytes(value: int) -> bytes:
     return value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
 
 
-def build(rows, lend=None):
+def build(rows: Any, lend: Any = None) -> Any:
     """A tree of the rows, which lend their memory: keep `rows` as long as the tree, or until `lend`
     (a treering_lend) has released them. A cdata that frees the tree when it goes."""
     kept = []

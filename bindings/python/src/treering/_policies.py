@@ -4,9 +4,12 @@
 # C gets a number instead of a pointer to a Python object: a callback looks it up in a table here,
 # so nothing depends on when the garbage collector runs. A function that raises cannot raise through
 # C: the exception is kept, and the answer is the harmless one (not to save; to drop nothing).
+from __future__ import annotations
+
 import itertools
 import threading
 from datetime import timedelta
+from typing import Any
 
 from . import policies as kinds
 from ._ffi import ffi, lib
@@ -20,20 +23,20 @@ calling = set()
 class Function:
     """A function among policies. `error` is what it raised last."""
 
-    def __init__(self, call):
+    def __init__(self, call: Any) -> None:
         self.call = call
         self.number = next(_numbers)
         self.error = None
         _functions[self.number] = self
 
-    def close(self):
+    def close(self) -> None:
         _functions.pop(self.number, None)
 
-    def take_error(self):
+    def take_error(self) -> Any:
         error, self.error = self.error, None
         return error
 
-    def run(self, *arguments, check=bool):
+    def run(self, *arguments: Any, check: Any = bool) -> Any:
         """(what `check` makes of the answer, True), or (None, False) if something raised."""
         me = threading.get_ident()
         nested = me in calling
@@ -48,13 +51,13 @@ class Function:
                 calling.discard(me)
 
 
-def guarded(call):
+def guarded(call: Any) -> Any:
     """A function that the library's thread will call: a manager that it calls says no, where it
     would wait for that very thread."""
     if not callable(call):
         return call
 
-    def run(*arguments):
+    def run(*arguments: Any) -> Any:
         me = threading.get_ident()
         nested = me in calling
         calling.add(me)
@@ -67,27 +70,27 @@ def guarded(call):
     return run
 
 
-def user(number):
+def user(number: int) -> Any:
     return ffi.cast("void *", number)
 
 
-def number(pointer):
+def number(pointer: Any) -> int:
     return int(ffi.cast("uintptr_t", pointer))
 
 
-def seconds(nanoseconds):
+def seconds(nanoseconds: Any) -> Any:
     return None if nanoseconds == lib.TREERING_NO_TIME else nanoseconds / 1e9
 
 
-def text(data, size):
+def text(data: Any, size: int) -> Any:
     return ffi.buffer(data, size)[:].decode("utf-8", "surrogateescape") if size else ""
 
 
-def metrics_of(array, count):
+def metrics_of(array: Any, count: int) -> dict[Any, Any]:
     return {text(array[i].name, array[i].name_size): array[i].value for i in range(count)}
 
 
-def _candidates(array, count):
+def _candidates(array: Any, count: int) -> list[Any]:
     return [
         kinds.Candidate(
             array[i].step, seconds(array[i].time), metrics_of(array[i].metrics, array[i].metric_count)
@@ -97,14 +100,14 @@ def _candidates(array, count):
 
 
 @ffi.def_extern(error=0)
-def treering_py_decide(pointer, step, candidates, count):
+def treering_py_decide(pointer: Any, step: Any, candidates: Any, count: int) -> Any:
     answer, fine = _functions[number(pointer)].run(step, _candidates(candidates, count))
     return 1 if fine and answer else 0
 
 
 @ffi.def_extern(error=1)
-def treering_py_preserve(pointer, candidates, count, keep):
-    def one_for_each(answer):
+def treering_py_preserve(pointer: Any, candidates: Any, count: int, keep: Any) -> Any:
+    def one_for_each(answer: Any) -> Any:
         answer = list(map(bool, answer))
         if len(answer) != count:
             raise ValueError(f"a keep policy answered {len(answer)} values for {count} versions")
@@ -120,7 +123,7 @@ def treering_py_preserve(pointer, candidates, count, keep):
 # ---- to structs
 
 
-def as_list(policies):
+def as_list(policies: Any) -> Any:
     """None, one policy or several, as a list."""
     if policies is None:
         return []
@@ -131,7 +134,7 @@ class Array:
     """Policies as an array of structs; `functions` are those among them. Keep it as long as C may
     read it, and close it when no manager uses it any more."""
 
-    def __init__(self, what, policies, table, callback):
+    def __init__(self, what: str, policies: Any, table: Any, callback: Any) -> None:
         self.count = len(policies)
         self.size = ffi.sizeof(f"treering_{what}_policy")
         self.array = ffi.new(f"treering_{what}_policy[]", self.count)
@@ -150,41 +153,41 @@ class Array:
                 known = ", ".join(sorted(kind.__name__ for kind in table))
                 raise TypeError(f"{what}_policies takes {known} and functions, not {policy!r}")
 
-    def close(self):
+    def close(self) -> None:
         for function in self.functions:
             function.close()
 
-    def take_error(self):
+    def take_error(self) -> Any:
         errors = [function.take_error() for function in self.functions]
         return next((error for error in errors if error is not None), None)
 
 
-def save_array(policies):
+def save_array(policies: Any) -> Any:
     return Array("save", policies, _SAVE, _decide)
 
 
-def keep_array(policies):
+def keep_array(policies: Any) -> Any:
     return Array("keep", policies, _KEEP, _preserve)
 
 
-def nanoseconds(value):
+def nanoseconds(value: Any) -> Any:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     return max(round(value * 1e9), 0)
 
 
-def _decide(slot):
+def _decide(slot: Any) -> None:
     slot.kind, slot.decide = lib.TREERING_SAVE_CALLBACK, lib.treering_py_decide
 
 
-def _preserve(slot):
+def _preserve(slot: Any) -> None:
     slot.kind, slot.preserve = lib.TREERING_KEEP_CALLBACK, lib.treering_py_preserve
 
 
-def _plain(kind, **fields):
+def _plain(kind: int, **fields: Any) -> Any:
     """Fills the struct's fields from the policy's: field=(attribute, conversion)."""
 
-    def fill(self, slot, policy):
+    def fill(self: Any, slot: Any, policy: Any) -> None:
         slot.kind = kind
         for name, (attribute, convert) in fields.items():
             setattr(slot, name, convert(getattr(policy, attribute)))
@@ -192,8 +195,8 @@ def _plain(kind, **fields):
     return fill
 
 
-def _steps(kind):
-    def fill(self, slot, policy):
+def _steps(kind: int) -> Any:
+    def fill(self: Any, slot: Any, policy: Any) -> None:
         slot.kind = kind
         steps = ffi.new("int64_t[]", policy.steps)
         self.kept.append(steps)
@@ -202,7 +205,7 @@ def _steps(kind):
     return fill
 
 
-def _best(self, slot, policy):
+def _best(self: Any, slot: Any, policy: Any) -> None:
     name = policy.metric.encode()
     memory = ffi.new("char[]", name)
     self.kept.append(memory)
@@ -211,7 +214,7 @@ def _best(self, slot, policy):
     slot.drop_without_metrics = bool(policy.drop_without_metrics)
 
 
-def _count(value):
+def _count(value: Any) -> Any:
     return value or 0
 
 

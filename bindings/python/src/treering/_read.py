@@ -4,7 +4,10 @@
 # A file's nodes are numbered so that children follow their parents and stand side by side, so the
 # tree is made from the last node to the first, without recursion. Leaves are read by one call into
 # memory that is new and each leaf's own; every byte has passed its checksum before it is seen here.
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +37,7 @@ _COLUMNS = np.dtype(
 class _Nodes:
     """The nodes of an item, as columns."""
 
-    def __init__(self, checkpoint, root, count, module=None):
+    def __init__(self, checkpoint: Any, root: int, count: int, module: Any = None) -> None:
         self.checkpoint, self.root, self.count = checkpoint, root, count
         self.module = module or _module  # how nodes of Flax find it
         self.space = np.empty(count * NODE_SIZE, np.uint8)
@@ -66,7 +69,7 @@ class _Nodes:
             if type(key) is bytes:
                 self.keys[i] = int.from_bytes(key, "little", signed=True)
 
-    def tree(self, values):
+    def tree(self, values: Any) -> Any:
         """The root's value; `values` holds the leaves' by position and is filled up."""
         kinds, counts, keys, attributes = self.kinds, self.counts, self.keys, self.attributes
         containers = [i for i, kind in enumerate(kinds) if kind < ARRAY]
@@ -88,7 +91,7 @@ class _Nodes:
 
     # -- leaves
 
-    def leaves(self, progress=None):
+    def leaves(self, progress: Any = None) -> list[Any]:
         """A list with the leaves' values at their positions."""
         values = [None] * self.count
         alias_at = {i for i, _ in self.aliases}
@@ -109,7 +112,9 @@ class _Nodes:
             values[i] = values[of]
         return values
 
-    def _read(self, arrays, numbers, progress=None):
+    def _read(
+        self, arrays: list[int], numbers: list[int], progress: Any = None
+    ) -> tuple[list[Any], bytes]:
         """One call for all: (new arrays, bytes of the other leaves one after the other)."""
         known = {number: _dtypes.dtype_of(number) for number in {self.dtypes[i] for i in arrays}}
         made = [_dtypes.empty(self.shapes[i], known[self.dtypes[i]]) for i in arrays]
@@ -139,7 +144,7 @@ class _Nodes:
             )
         return made, bytes(small)
 
-    def _finish(self, arrays, values):
+    def _finish(self, arrays: list[int], values: Any) -> None:
         """NumPy arrays into what they were: scalars, JAX arrays, keys, variables."""
         # What is imported for one leaf is there for all, so that loading again gives the same.
         for module in filter(None, map(_imported_for, {id(a): a for a in self.attributes}.values())):
@@ -170,7 +175,7 @@ class _Nodes:
                 values[i] = values[i][()]
             values[i] = _wrapped(self.attributes[i], values[i])
 
-    def abstract(self):
+    def abstract(self) -> list[Any]:
         values = [None] * self.count
         for i, kind in enumerate(self.kinds):
             if kind < ARRAY:

@@ -3,9 +3,12 @@
 #
 # Nothing named in a file is imported or run: of other packages only fixed names are asked for, and
 # classes are those that the program has registered.
+from __future__ import annotations
+
 import struct
 import sys
 from collections import OrderedDict, namedtuple
+from typing import Any
 
 from . import _values
 from ._errors import UnsupportedError
@@ -18,7 +21,7 @@ from ._flatten import (
 # ---- leaves
 
 
-def _number(kind, data):
+def _number(kind: int, data: Any) -> Any:
     if kind == BOOLEAN:
         return data != b"\0"
     if kind == INTEGER:
@@ -37,7 +40,7 @@ def _number(kind, data):
     )
 
 
-def _module(name):
+def _module(name: str) -> Any:
     """An installed module, or None. Only fixed names are asked for, never one from a file."""
     import importlib
 
@@ -47,7 +50,7 @@ def _module(name):
         return None
 
 
-def _imported_for(attributes):
+def _imported_for(attributes: Any) -> str | None:
     """The module without which a node would not be what it was, or None."""
     found = dict(attributes)
     state = found.get(lib.TREERING_ATTR_TYPE_NAME) == STATE_NAME.encode()
@@ -57,7 +60,7 @@ def _imported_for(attributes):
     return "jax" if key else None
 
 
-def _key(attributes, words):
+def _key(attributes: Any, words: Any) -> Any:
     impl = attributes.get(lib.TREERING_ATTR_PRNG_IMPL, b"").decode()
     jax = _module("jax")
     if jax is None or lib.TREERING_ATTR_ORIGIN not in attributes:
@@ -65,7 +68,7 @@ def _key(attributes, words):
     return jax.random.wrap_key_data(jax.device_put(words), impl=impl)
 
 
-def _wrapped(attributes, value, module=_module):
+def _wrapped(attributes: Any, value: Any, module: Any = _module) -> Any:
     """The nnx.Variable around a value, if the leaf was one and Flax is installed."""
     found = dict(attributes)
     if lib.TREERING_ATTR_VARIABLE_TYPE not in found:
@@ -86,7 +89,7 @@ _ATTRIBUTE_NAMES = {
 }  # fmt: skip
 
 
-def _readable(attributes):
+def _readable(attributes: Any) -> dict[Any, Any]:
     """Attributes by name, JSON decoded. Unknown ones by number, as bytes."""
     import json
 
@@ -102,7 +105,7 @@ def _readable(attributes):
     return result
 
 
-def finisher(leaf):
+def finisher(leaf: Any) -> Any:
     """For a target's AbstractLeaf: the function from the restored array to what was saved."""
     inner = _bare_finisher(leaf)
     stored = leaf._stored or ()
@@ -111,7 +114,7 @@ def finisher(leaf):
     return lambda raw: _wrapped(stored, raw if inner is None else inner(raw))
 
 
-def _bare_finisher(leaf):
+def _bare_finisher(leaf: Any) -> Any:
     attributes = leaf.attributes
     if leaf.kind == "prng_key":
         found = {lib.TREERING_ATTR_PRNG_IMPL: attributes.get("prng_impl", "").encode()}
@@ -130,7 +133,7 @@ def _bare_finisher(leaf):
 # ---- containers
 
 
-def _container(kind, attributes, keys, values, module):
+def _container(kind: int, attributes: Any, keys: Any, values: Any, module: Any) -> Any:
     found = dict(attributes)
     name = found.get(lib.TREERING_ATTR_TYPE_NAME, b"").decode("utf-8", "surrogatepass")
     if kind == DICT:
@@ -158,7 +161,7 @@ def _container(kind, attributes, keys, values, module):
     )
 
 
-def _mapping(name, values, module):
+def _mapping(name: str, values: Any, module: Any) -> Any:
     if name == STATE_NAME:
         nnx = module("flax.nnx")
         return values if nnx is None else nnx.State(values)
@@ -173,7 +176,7 @@ def _mapping(name, values, module):
 _NAMEDTUPLES = {}
 
 
-def _namedtuple(name, fields, values):
+def _namedtuple(name: str, fields: Any, values: Any) -> Any:
     """A namedtuple of the name and fields of the one that was saved; one class for each."""
     cls = _NAMEDTUPLES.get((name, fields))
     if cls is None:

@@ -4,6 +4,14 @@
 # dataclasses is imported where it is needed only: it costs a good part of `import treering`.
 
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+_T = TypeVar("_T", bound=type)
+
+
 class AbstractLeaf:
     """What a leaf is, without its data: `kind` ("array", "int", "string", …), `dtype` and `shape` of
     arrays, `attributes` (variable_type, tag, metadata, sharding, prng_impl, scalar, origin).
@@ -11,7 +19,15 @@ class AbstractLeaf:
 
     __slots__ = ("kind", "dtype", "shape", "attributes", "nbytes", "_stored")
 
-    def __init__(self, dtype=None, shape=(), attributes=None, *, kind="array", nbytes=None):
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Iterable[int] = (),
+        attributes: Mapping[Any, Any] | None = None,
+        *,
+        kind: str = "array",
+        nbytes: int | None = None,
+    ) -> None:
         if dtype is not None:
             import numpy as np
 
@@ -24,10 +40,10 @@ class AbstractLeaf:
         self._stored = None  # attributes as in the file, for use as a target
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.shape)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, AbstractLeaf):
             return NotImplemented
         mine = (self.kind, self.dtype, self.shape, self.attributes)
@@ -35,7 +51,7 @@ class AbstractLeaf:
 
     __hash__ = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         what = self.kind
         if self.dtype is not None:
             what = f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
@@ -48,38 +64,38 @@ class AbstractLeaf:
 class Record:
     """A dataclass that is not registered here: `type_name` ("module:Qualified.Name") and fields."""
 
-    def __init__(self, type_name, fields):
+    def __init__(self, type_name: str | None, fields: Any) -> None:
         object.__setattr__(self, "_type_name", type_name)
         object.__setattr__(self, "_fields", dict(fields))
 
     @property
-    def type_name(self):
+    def type_name(self) -> str | None:
         return self._type_name
 
     @property
-    def fields(self):
+    def fields(self) -> dict[Any, Any]:
         return dict(self._fields)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         fields = self.__dict__.get("_fields", {})
         if name in fields:
             return fields[name]
         raise AttributeError(f"a record of {self.__dict__.get('_type_name')!r} has no field {name!r}")
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("records do not change")
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):
             return NotImplemented
         return self._type_name == other._type_name and self._fields == other._fields
 
     __hash__ = None
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Record, (self._type_name, self._fields)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         name = (self._type_name or "").rpartition(":")[2].rpartition(".")[2] or "Record"
         return f"{name}({', '.join(f'{key}={value!r}' for key, value in self._fields.items())})"
 
@@ -87,15 +103,15 @@ class Record:
 class _Document:
     __slots__ = ("value",)
 
-    def __init__(self, value):
+    def __init__(self, value: Any) -> None:
         self.value = value
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return self.value == other.value if type(other) is type(self) else NotImplemented
 
     __hash__ = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value!r})"
 
 
@@ -114,18 +130,18 @@ class Blob(_Document):
 class PRNGKey:
     """A typed PRNG key where JAX is not there to hold it: `impl` and the key's `words`."""
 
-    def __init__(self, impl, words):
+    def __init__(self, impl: str, words: Any) -> None:
         self.impl = impl
         self.words = words
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, PRNGKey):
             return NotImplemented
         return self.impl == other.impl and bool((self.words == other.words).all())
 
     __hash__ = None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"PRNGKey({self.impl!r}, {self.words!r})"
 
 
@@ -133,11 +149,11 @@ class PRNGKey:
 REGISTERED = {}
 
 
-def type_name(cls):
+def type_name(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def register_dataclass(cls):
+def register_dataclass(cls: _T) -> _T:
     """Makes `load` give instances of `cls`, without calling its __init__, where a file has a
     dataclass of that module and name. Usable as a decorator."""
     if not (isinstance(cls, type) and hasattr(cls, "__dataclass_fields__")):
@@ -146,12 +162,12 @@ def register_dataclass(cls):
     return cls
 
 
-def is_static(field):
+def is_static(field: Any) -> bool:
     """True for fields that flax.struct and jax leave out of the pytree."""
     return field.metadata.get("pytree_node", True) is False or field.metadata.get("static", False) is True
 
 
-def make_dataclass(cls, values, template=None):
+def make_dataclass(cls: type, values: Any, template: Any = None) -> Any:
     """An instance with these fields; fields that are not saved come from `template`, else from
     their defaults."""
     import dataclasses

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a manager's records say of its versions, as Python objects; and metrics on their way in.
+from __future__ import annotations
+
 import json
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +42,7 @@ class Version:
         "step", "metrics", "metadata", "path", "size", "started", "committed", "number", "rebuilt",
     )  # fmt: skip
 
-    def __init__(self, directory, info):
+    def __init__(self, directory: str, info: Any) -> None:
         self.step, self.number, self.size = info.step, info.number, info.size
         self.started, self.committed = seconds(info.started), seconds(info.committed)
         self.path = os.path.join(directory, text(info.file, info.file_size))
@@ -48,7 +50,7 @@ class Version:
         self.metadata = json.loads(text(info.metadata, info.metadata_size)) if info.metadata_size else None
         self.rebuilt = info.rebuilt != 0
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shown = "" if self.metrics is None else f", metrics={self.metrics!r}"
         return f"Version(step={self.step}{shown}, size={self.size}, path={self.path!r})"
 
@@ -61,11 +63,11 @@ class Decision(NamedTuple):
     rule: str
 
     @classmethod
-    def of(cls, struct):
+    def of(cls, struct: Any) -> Any:
         return cls(struct.step, struct.keep != 0, text(struct.rule, struct.rule_size))
 
 
-def _joined(info):
+def _joined(info: Any) -> Any:
     numbers = metrics_of(info.metrics, info.metric_count)
     rest = None
     if info.metrics_document_size:
@@ -75,7 +77,7 @@ def _joined(info):
     return numbers or rest
 
 
-def split_metrics(metrics):
+def split_metrics(metrics: Any) -> tuple[dict[str, float], bytes]:
     """(name to float, JSON text of what is no float or b""): ints are in both, so that they rank and
     come back as ints."""
     numbers, rest = {}, {}
@@ -95,7 +97,7 @@ def split_metrics(metrics):
     return numbers, json_text(rest, "metrics") if rest else b""
 
 
-def pack_metrics(numbers):
+def pack_metrics(numbers: Any) -> Any:
     """The metrics as the C ABI's array, and what it points into."""
     array = ffi.new("treering_metric[]", len(numbers))
     kept = []
@@ -114,7 +116,7 @@ class Rebuilt(NamedTuple):
     findings: list
 
 
-def rebuild(directory, lock_timeout):
+def rebuild(directory: str, lock_timeout: Any) -> Any:
     from ._manager_options import open_handle
     from ._report import findings_of
 
@@ -133,14 +135,14 @@ def rebuild(directory, lock_timeout):
         handle.close()
 
 
-def store_info(pointer):
+def store_info(pointer: Any) -> Any:
     out = options("treering_store_info")
     error = new_error()
     check(lib.treering_manager_info(out, pointer, error), error)
     return out
 
 
-def _raw(pointer, first=0):
+def _raw(pointer: Any, first: int = 0) -> Any:
     """(array of structs, how many): all versions from position `first`."""
     count, error = ffi.new("uint64_t *"), new_error()
     capacity = max(store_info(pointer).version_count - first, 0)
@@ -155,13 +157,13 @@ def _raw(pointer, first=0):
         capacity *= 2
 
 
-def steps_of(pointer):
+def steps_of(pointer: Any) -> list[int]:
     """All steps, ascending."""
     array, count = _raw(pointer)
     return np.frombuffer(ffi.buffer(array), _STEP, count)["step"].tolist()
 
 
-def latest_of(pointer):
+def latest_of(pointer: Any) -> int | None:
     """The greatest step, or None."""
     while True:
         total = store_info(pointer).version_count
@@ -172,24 +174,24 @@ def latest_of(pointer):
             return array[count - 1].step
 
 
-def has(pointer, step):
+def has(pointer: Any, step: int) -> bool:
     latest = latest_of(pointer)
     return latest is not None and step <= latest and step in steps_of(pointer)
 
 
-def versions_of(pointer, directory):
+def versions_of(pointer: Any, directory: str) -> list[Version]:
     array, count = _raw(pointer)
     return [Version(directory, array[i]) for i in range(count)]
 
 
-def version_of(pointer, directory, step):
+def version_of(pointer: Any, directory: str, step: int) -> Version | None:
     """The version of a step, or None."""
     array, count = _raw(pointer)
     at = int(np.searchsorted(np.frombuffer(ffi.buffer(array), _STEP, count)["step"], step))
     return Version(directory, array[at]) if at < count and array[at].step == step else None
 
 
-def best_of(pointer, metric, lowest):
+def best_of(pointer: Any, metric: str, lowest: bool) -> int | None:
     """The step of the best value (of equal ones the later), or None if no version has it."""
     best = None
     array, count = _raw(pointer)

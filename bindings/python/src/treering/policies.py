@@ -16,9 +16,11 @@ ascending by step. Functions must not call their manager. Those of `keep_policie
 of the library when a save in the background has been committed; if one raises, nothing is dropped.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 __all__ = [
     "All", "Best", "Candidate", "Closest", "Continuous", "EverySeconds", "EverySteps", "Initial",
@@ -38,7 +40,7 @@ class Candidate(NamedTuple):
     metrics: dict
 
 
-def _positive(owner, **numbers):
+def _positive(owner: Any, **numbers: Any) -> None:
     for name, value in numbers.items():
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{type(owner).__name__}: {name} is an int, not {value!r}")
@@ -46,7 +48,7 @@ def _positive(owner, **numbers):
             raise ValueError(f"{type(owner).__name__}: {name} must be at least 1, not {value}")
 
 
-def _duration(owner, value, least):
+def _duration(owner: Any, value: Any, least: Any) -> None:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -65,7 +67,7 @@ class Interval:
 
     steps: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _positive(self, steps=self.steps)
 
 
@@ -76,7 +78,7 @@ class Continuous:
 
     seconds: Seconds = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _duration(self, self.seconds, 0)
 
 
@@ -96,7 +98,7 @@ class Steps:
 
     steps: tuple
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         steps = tuple(self.steps)
         for step in steps:
             if not isinstance(step, int) or isinstance(step, bool):
@@ -118,7 +120,7 @@ class Latest:
 
     count: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _positive(self, count=self.count)
 
 
@@ -131,7 +133,7 @@ class EverySteps:
     greedy: bool = False
     count: Optional[int] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _positive(self, interval=self.interval, **({} if self.count is None else {"count": self.count}))
 
 
@@ -143,7 +145,7 @@ class Closest:
     interval: int
     count: Optional[int] = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _positive(self, interval=self.interval, **({} if self.count is None else {"count": self.count}))
 
 
@@ -154,7 +156,7 @@ class EverySeconds:
 
     seconds: Seconds
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _duration(self, self.seconds, 1e-9)
 
 
@@ -165,7 +167,7 @@ class Younger:
 
     seconds: Seconds
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _duration(self, self.seconds, 1e-9)
 
 
@@ -180,7 +182,7 @@ class Best:
     lowest: bool = False
     drop_without_metrics: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.metric, str):
             raise TypeError(f"Best: metric is a str, not {self.metric!r}")
         _positive(self, count=self.count)
