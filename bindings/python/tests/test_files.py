@@ -171,8 +171,49 @@ def test_the_advice_of_a_mismatch_names_no_options_of_the_c_abi(path):
     for target in ({"a": 1}, {**TREE, "b": (1, {"c": "text"})}, {**TREE, "a": np.zeros((2, 3))}, {**TREE, "x": 1}):
         with pytest.raises(treering.StructureMismatchError) as caught:
             treering.load(path, target=target)
-        for word in ("ignore_kinds", "allow_", "cast", "renames"):
+        for word in ("ignore_kinds", "allow_", "TREERING_", "pad_or_truncate"):
             assert word not in str(caught.value) and word not in caught.value.report
+
+
+def test_a_load_that_is_allowed_to_takes_what_fits(path):
+    treering.save(path, {"same": np.arange(3), "wide": np.arange(4.0), "old": {"x": 1}, "gone": 2}, overwrite=True)
+    kept = np.ones(2)
+    target = {"same": np.zeros(3, int), "wide": np.zeros(6, np.float32), "new": {"x": 0}, "kept": [kept, "text", 5]}
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        treering.load(path, target)
+    assert "partial=True" in caught.value.report
+    options = {"partial": True, "cast": "any", "resize": True, "renames": {"new/x": "old/x"}}
+    tree, report = treering.load(path, target, return_report=True, **options)
+    assert tree["same"].tolist() == [0, 1, 2] and tree["new"] == {"x": 1} and list(tree) == list(target)
+    assert tree["wide"].dtype == np.float32 and tree["wide"].tolist() == [0, 1, 2, 3, 0, 0]
+    assert tree["kept"][0] is kept and tree["kept"][1:] == ["text", 5]
+    assert report.kept == ["kept/0", "kept/1", "kept/2"]
+    assert [f.path for f in report.cast] == [f.path for f in report.padded] == ["wide"]
+    assert "same" in report.restored and [f.path for f in report.renamed] == ["new/x"]
+
+
+@pytest.mark.parametrize(
+    "target, options",
+    [
+        ({"a": np.zeros((2, 3)), "b": ...}, {"cast": "never"}),
+        ({"a": np.zeros((2, 3), np.int8), "b": ...}, {"cast": "safe"}),
+        ({"a": np.zeros((2, 4), np.float32), "b": ...}, {"partial": True}),
+        ({"a": np.zeros((6,), np.float32), "b": ...}, {"resize": True}),
+    ],
+)
+def test_each_relaxation_allows_only_what_it_names(path, target, options):
+    treering.save(path, {"a": np.ones((2, 3), np.float32), "b": 1}, overwrite=True)
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        treering.load(path, target, **options)
+    assert caught.value.leaf == "a" and caught.value.path == str(path)
+
+
+def test_relaxations_without_a_target_and_unknown_ones_are_refused(path):
+    for options in ({"partial": True}, {"return_report": True}, {"renames": {"a": "b"}}, {"cast": "safe"}):
+        with pytest.raises(ValueError, match="target"):
+            treering.load(path, **options)
+    with pytest.raises(ValueError, match="'maybe'"):
+        treering.load(path, TREE, cast="maybe")
 
 
 def interrupted_save(path, at):

@@ -204,10 +204,11 @@ def test_cancelling_tells_an_earlier_failure(run, gate):
     manager = run(save_queue=2)
 
     def fail(done, total):
-        assert gate.wait(60)
+        gate.progress(done, total)
         raise OSError(5, "planted")
 
     manager.save(1, {"w": LARGE}, progress=fail)
+    assert gate.reached.wait(60)
     threading.Timer(0.05, gate.set).start()
     with pytest.raises(OSError, match="planted"):
         manager.cancel()

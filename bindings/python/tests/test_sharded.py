@@ -172,6 +172,23 @@ def test_what_does_not_fit_over_devices_is_told_as_elsewhere(path):
         treering.load(path, target=other)
 
 
+def test_over_devices_too_a_load_takes_what_fits_and_reports_it(path):
+    array = jax.device_put(numbers(LARGE), layout(0))
+    treering.save(path, {"w": array, "narrow": numbers(SMALL), "old": 1})
+    target = wanted({"w": array, "narrow": numbers(SMALL).astype("f4"), "new": array}, layout(1))
+    tree, report = treering.load(path, target, partial=True, return_report=True)
+    assert tree["new"] is target["new"] and report.kept == ["new"] and sorted(report.restored) == ["narrow", "w"]
+    assert tree["w"].sharding == tree["narrow"].sharding == layout(1)
+    del target["new"]
+    treering.save(path, {"w": array, "narrow": numbers(SMALL)}, overwrite=True)
+    tree, report = treering.load(path, target, return_report=True)
+    assert sorted(report.restored) == ["narrow", "w"] and report.skipped == []
+    target["w"] = jax.ShapeDtypeStruct(LARGE, "bfloat16", sharding=layout(3))
+    back = treering.load(path, target, cast="any")["w"]
+    assert back.dtype == jnp.bfloat16 and back.sharding == layout(3)
+    np.testing.assert_array_equal(back.astype("f4"), array)
+
+
 def test_a_manager_saves_and_restores_over_devices(tmp_path):
     state = {"w": jax.device_put(numbers(LARGE), layout(1)), "host": np.arange(10)}
     with treering.CheckpointManager(tmp_path / "run") as manager:

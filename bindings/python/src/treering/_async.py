@@ -18,9 +18,10 @@ import weakref
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, TypeVar
 
-from ._errors import CancelledError, TimedOutError, WrongStateError
+from ._errors import CancelledError, TimedOutError, WrongStateError, about
 from ._ffi import lib
 from ._manager_handle import shout
+from ._opening import AnyPath, shown
 from ._progress import Progress, Watch
 from ._save import NOTHING, Writing
 
@@ -28,8 +29,8 @@ T = TypeVar("T")
 STAGING = 1 << 30  # bytes
 _EXIT_SECONDS = 10.0  # for a save to end after it was given up
 
-_running: set[Response] = set()
-_failed: weakref.WeakSet[Response] = weakref.WeakSet()
+_running: set[Response[Any]] = set()
+_failed: weakref.WeakSet[Response[Any]] = weakref.WeakSet()
 _child: int | None = None  # the process whose multiprocessing.util knows of _at_child_exit
 
 
@@ -75,7 +76,8 @@ class Response(Generic[T]):
         error = self.exception(timeout)
         if error is not None:
             raise error
-        return self._value
+        value: T = self._value
+        return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Waits as `result` does, and returns what that would raise, or None."""
@@ -196,7 +198,7 @@ def _run(response: Response[Any], work: Callable[[], Any]) -> None:
 
 
 def save_async(
-    path: str | bytes | os.PathLike,
+    path: AnyPath,
     tree: Any = NOTHING,
     *,
     overwrite: bool = False,
@@ -229,20 +231,23 @@ def save_async(
     >>> response.done()
     True
     """
-    writing = Writing(path, tree, overwrite, items, metadata)
+    with about(shown(path)):
+        writing = Writing(path, tree, overwrite, items, metadata)
     in_background = writing.snapshot(staging_bytes)
     what = f"saving '{writing.name}'"
     response: Response[None] = Response(what, f"'{writing.name}' was NOT saved")
     watch = _Watch(response, progress, what)
     try:
-        writing.open(watch)
+        with about(writing.name):
+            writing.open(watch)
     except BaseException:
         _closed(writing, watch)
         raise
 
     def work() -> None:
         try:
-            writing.run(watch)
+            with about(writing.name):
+                writing.run(watch)
         finally:
             _closed(writing, watch)
 
@@ -265,7 +270,7 @@ def _closed(writing: Writing, watch: Watch) -> None:
     watch.__exit__()
 
 
-def load_async(path: Any, target: Any = None, **more: Any) -> Response[Any]:
+def load_async(path: AnyPath, target: Any = None, **more: Any) -> Response[Any]:
     """Loads as `load` does, with the same arguments, in the background.
 
     The target is looked at then, so it must not change until the load has ended.
@@ -281,7 +286,7 @@ def load_async(path: Any, target: Any = None, **more: Any) -> Response[Any]:
     """
     from ._load import load
 
-    name = os.fsdecode(os.fspath(path))
+    name = shown(path)
     response: Response[Any] = Response(f"loading '{name}'", f"'{name}' was not loaded")
     progress = more.pop("progress", None)
     if progress is True:

@@ -20,8 +20,6 @@ from ._ffi import lib
 from ._values import AbstractLeaf, PRNGKey, Record, is_static, make_dataclass, type_name
 
 Attributes = tuple[tuple[int, bytes], ...]  # id and value of each
-# Adds the rows of a value: (flattener, key, value, attributes of what holds it).
-Handler = Callable[[Any, Any, Any, Attributes], object]
 
 DICT, LIST, TUPLE = lib.TREERING_DICT, lib.TREERING_LIST, lib.TREERING_TUPLE
 NAMEDTUPLE, DATACLASS, CUSTOM = lib.TREERING_NAMEDTUPLE, lib.TREERING_DATACLASS, lib.TREERING_CUSTOM
@@ -43,7 +41,7 @@ _FIXED = [(ARRAY, NUMPY), (BOOLEAN, ()), (INTEGER, ()), (FLOAT, ()), (COMPLEX, (
 FAST = dict(zip((np.ndarray, bool, int, float, complex, str, bytes), range(7)))
 _KEY_TYPES = {str, int}
 # What adds the rows of one type: (flattener, key, value, more attributes).
-Handler = Callable[["Flattener", Any, Any, tuple], None]
+Handler = Callable[["Flattener", Any, Any, Attributes], None]
 _REFUSED_KEY = "a dict key of type {}; keys are str or int: {!r}"
 
 
@@ -71,17 +69,19 @@ class Flattener:
 
     def __init__(self, target: bool = False, in_boxes: bool = False) -> None:
         self.target, self.in_boxes = target, in_boxes
-        self.boxes = {}  # row -> _sharded.Boxes, or the row whose value it shares
-        self.keys, self.values, self.codes = [], [], []
-        self.finish = []  # targets: per row a function, or None
-        self.originals = {}  # targets: row -> the target's own value
+        self.boxes: dict[Any, Any] = {}  # row -> _sharded.Boxes, or the row whose value it shares
+        self.keys: list[Any] = []
+        self.values: list[Any] = []
+        self.codes: list[int] = []
+        self.finish: list[Any] = []  # targets: per row a function, or None
+        self.originals: dict[Any, Any] = {}  # targets: row -> the target's own value
         self.table = list(_FIXED)
         self.numbers = {entry: number for number, entry in enumerate(_FIXED)}
-        self.variables = {}  # id of an nnx.Variable -> its row
-        self.known = {}  # addresses of an array's sharding and attributes -> its code
-        self.kept = []  # what the addresses in `variables` and `known` belong to
-        self._stack = []  # (iterator over (key, child), id)
-        self._open = set()
+        self.variables: dict[Any, Any] = {}  # id of an nnx.Variable -> its row
+        self.known: dict[Any, Any] = {}  # addresses of an array's sharding and attributes -> its code
+        self.kept: list[Any] = []  # what the addresses in `variables` and `known` belong to
+        self._stack: list[Any] = []  # (iterator over (key, child), id)
+        self._open: set[Any] = set()
 
     def run(self, root: Any) -> Flattener:
         self.node(None, root)
@@ -163,7 +163,7 @@ class Flattener:
 
     def leaves(self, keys: Any, values: Any) -> bool:
         """Takes all children at once if they are simple leaves; False if they are not."""
-        codes = list(map(FAST.get, map(type, values)))
+        codes: list[Any] = list(map(FAST.get, map(type, values)))
         if self.target or None in codes:
             return False
         self.keys.extend(keys)
@@ -183,7 +183,7 @@ class Flattener:
 
     def path(self, row: int, key: Any = None) -> str:
         """The quoted display path of a row, found by walking the rows before it."""
-        above = []  # [children to come, key or position, next position]
+        above: list[list[Any]] = []  # [children to come, key or position, next position]
         for i in range(row + 1):
             while above and above[-1][0] == 0:
                 above.pop()
@@ -198,6 +198,7 @@ class Flattener:
                 return "'" + "/".join(map(display, labels)) + "'" if labels else "the root"
             if self.table[self.codes[i]][0] < ARRAY:
                 above.append([self.values[i], label, 0])
+        raise IndexError(row)
 
     def refuse(self, key: Any, what: str) -> NoReturn:
         where = self.where(key)
@@ -337,7 +338,7 @@ def _prng_key(self: Any, key: Any, value: Any, extra: Any) -> None:
         self.row(key, PRNG_KEY, attributes, value.words)
 
 
-_HANDLERS = {
+_HANDLERS: dict[type, Handler] = {
     type(None): _none,
     dict: _dict,
     list: _list,
@@ -357,9 +358,9 @@ _HANDLERS = {
 }
 
 
-def _handler(self: Any, cls: type, key: Any) -> Handler:
+def _handler(self: Flattener, cls: type, key: Any) -> Handler:
     """Finds, and keeps, the handler of a type met for the first time."""
-    handler = None
+    handler: Handler | None = None
     if issubclass(cls, np.generic) and not issubclass(cls, (np.void, np.character, np.object_)):
         handler = _numpy_scalar
     elif issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from ._errors import PathNotFoundError, about, check, new_error
@@ -12,6 +13,7 @@ from ._nodes import encoded, options
 from ._opening import AnyPath, open_path, shown
 from ._progress import Progress
 from ._read import _Nodes
+from ._relaxed import STRICT, Relaxed
 from ._restore import _restore
 
 
@@ -21,33 +23,73 @@ def load(
     *,
     step: int | str | None = None,
     item: str = "",
+    partial: bool = False,
+    cast: str = "never",
+    resize: bool = False,
+    renames: Mapping[str, str] | None = None,
+    return_report: bool = False,
     progress: Progress = None,
 ) -> Any:
     """Reads a checkpoint into new memory; every byte is verified.
 
     Without a target: exactly what was saved. NumPy arrays come back as such; JAX arrays as JAX
-    arrays if JAX is imported, which states and typed keys do, else as NumPy arrays; namedtuples as ones of the same name and fields;
-    dataclasses as `Record`, or as themselves if registered; `nnx.State` as itself where Flax is
-    installed.
+    arrays if JAX is imported, which states and typed keys do, else as NumPy arrays; tensors of torch
+    as such if torch is imported, else as NumPy arrays; namedtuples as ones of the same name and
+    fields; dataclasses as `Record`, or as themselves if registered; `nnx.State` as itself where Flax
+    is installed.
 
     With a target, a tree of arrays, jax.ShapeDtypeStruct, AbstractLeaf, scalars or nnx.State:
-    structure, shapes and dtypes must agree, else StructureMismatchError lists all that does not; the
-    result has the target's node types, array library and shardings. `...` in a target leaves a leaf
-    out.
+    structure, shapes and dtypes must agree. The result has the target's node types, array library
+    and shardings; of an array over several devices, each device's part is read and no more. A
+    `treering.PLACEHOLDER` (`...`) in a target leaves a leaf out.
 
-    `path` may be a manager's directory; `step` is an int then, or None for the latest that is
-    intact. `item` names what to load from a checkpoint of several items; "" is the tree given to
-    `save`. `progress` is True for a bar of tqdm, or a function of (bytes done, bytes in all). Ctrl-C
-    ends a long load.
+    Args:
+        path: a file, or a manager's directory.
+        target: what to restore into, or None.
+        step: of a directory: an int; None or "latest" for the latest that is intact.
+        item: which item of several; "": the tree that was given to `save`.
+        partial: True: leaves that the checkpoint does not have keep the target's value, and those
+            that the target does not have are not loaded.
+        cast: "safe": another dtype than the target's is converted where that keeps every value;
+            "any": in any case, as C does, integers saturating; "never".
+        resize: True: an array of another shape, with as many axes, is cut or filled up with zeros at
+            the end of each.
+        renames: display path in the target to display path in the checkpoint, of leaves or subtrees.
+        return_report: True: returns (tree, `LoadReport`), which says what was done.
+        progress: True: a bar of tqdm. A function: called with the bytes done and in all, now and then.
+
+    Raises:
+        StructureMismatchError, DtypeMismatchError: (a ValueError, a TypeError) it does not fit the
+            target; `report` lists all that differs.
+        CheckpointNotFoundError: (a FileNotFoundError) there is no such file or step.
+        CorruptionError: (an OSError) it is damaged; `leaf` says where.
+
+    >>> treering.save("net.ring", {"w": np.ones(3, np.float32), "old": 1})
+    >>> treering.load("net.ring")
+    {'w': array([1., 1., 1.], dtype=float32), 'old': 1}
+    >>> target = {"w": np.zeros(3, np.float64), "new": 5}
+    >>> tree, report = treering.load("net.ring", target, partial=True, cast="safe", return_report=True)
+    >>> tree, report.kept
+    ({'w': array([1., 1., 1.]), 'new': 5}, ['new'])
     """
+    relaxed = Relaxed(partial, cast, resize, renames, return_report)
     with about(shown(path)), Timer("loaded '%s'", shown(path)):
         opened = open_path(path, step)
-        return load_from(opened.checkpoint, opened.name, target, item, progress)
+        return load_from(opened.checkpoint, opened.name, target, item, progress, relaxed)
 
 
-def load_from(checkpoint: Any, path: AnyPath, target: Any, item: str, progress: Any = None) -> Any:
+def load_from(
+    checkpoint: Any,
+    path: str,
+    target: Any,
+    item: str,
+    progress: Progress = None,
+    relaxed: Relaxed = STRICT,
+) -> Any:
     """`path` is for messages."""
     name, kind, root, count = _item(checkpoint, item, path)
+    if target is None and relaxed is not STRICT and not relaxed.is_strict():
+        raise ValueError("partial, cast, resize, renames and return_report need a target")
     if kind != lib.TREERING_ITEM_TREE:
         if target is not None:
             raise TypeError(f"item {name!r} is a document, not a tree; load it without a target")
@@ -58,9 +100,10 @@ def load_from(checkpoint: Any, path: AnyPath, target: Any, item: str, progress: 
 
         return json.loads(value)
     if target is not None:
-        return _restore(checkpoint, name, target, lambda: _Nodes(checkpoint, root, count), progress)
-    nodes = _Nodes(checkpoint, root, count)
-    return nodes.tree(nodes.leaves(progress))
+        nodes = lambda: _Nodes(checkpoint, root, count)  # noqa: E731
+        return _restore(checkpoint, name, target, nodes, progress, relaxed)
+    found = _Nodes(checkpoint, root, count)
+    return found.tree(found.leaves(progress))
 
 
 def metadata_from(checkpoint: Any, path: Any, item: str) -> Any:

@@ -8,7 +8,7 @@ import warnings
 import weakref
 
 from . import _errors, _lending, _policies, _versions
-from ._errors import new_error
+from ._errors import about, new_error
 from ._ffi import ffi, lib
 from ._manager_handle import shout
 from ._manager_options import open_handle, ranking, step_number
@@ -144,7 +144,9 @@ class CheckpointManager(Reading):
             )
         if self._asynchronous:
             self._handle.wait_for_room(self._queue)
-        prepared, borrow, total = _lending.prepare(wanted, self._budget if self._asynchronous else None)
+        with about(self._directory):
+            budget = self._budget if self._asynchronous else None
+            prepared, borrow, total = _lending.prepare(wanted, budget)
         array, kept = _lending.pack(prepared)
         metric_array, more = _versions.pack_metrics(numbers)
         memory = [ffi.from_buffer("char[]", document), ffi.from_buffer("char[]", text), kept, more]

@@ -18,7 +18,7 @@ import time
 import warnings
 
 from . import _errors
-from ._errors import WrongStateError, check, error_of, new_error
+from ._errors import WrongStateError, about, check, error_of, new_error
 from ._ffi import ffi, lib
 from ._nodes import options
 from ._policies import calling
@@ -189,7 +189,8 @@ class Handle:
                 return False
             if self.raised and status_class(status) in (0, lib.TREERING_CANCELLED):
                 raise self.raised.pop(0)
-            check(status, error)
+            with about(self.directory):
+                check(status, error)
             return True
 
     def wait_for(self, wanted):
@@ -237,6 +238,7 @@ class Handle:
             status = lib.treering_manager_close(pointer, 0, error)
             if status != 0 and failure is None:
                 failure = error_of(error)
+                failure.path = self.directory
             self.reap()
             self.forget()
         if failure is not None:

@@ -5,18 +5,19 @@
 import warnings
 
 from . import _versions
-from ._errors import CheckpointNotFoundError, InvalidArgumentError, new_error
+from ._errors import CheckpointNotFoundError, InvalidArgumentError, about, new_error
 from ._ffi import ffi, lib
 from ._load import load_from, metadata_from
 from ._manager_options import step_number
 from ._nodes import options
+from ._relaxed import Relaxed
 
 
 class Reading:
     """The methods of CheckpointManager that change nothing."""
 
     def restore(
-        self, step=None, target=None, *, item="", strict=False, verify=False, progress=None
+        self, step=None, target=None, *, item="", strict=False, verify=False, progress=None, **relaxed
     ):
         """Reads a step, as `treering.load` reads a file; a save of it in flight is waited for.
 
@@ -30,17 +31,19 @@ class Reading:
             verify: True: all of the checkpoint is read and checked before it counts as intact. What is
                 loaded is checked in any case.
             progress: True: a bar of tqdm. A function: called with the bytes done and in all.
+            relaxed: `partial`, `cast`, `resize`, `renames`, `return_report`, as of `treering.load`.
 
         Raises:
             CheckpointNotFoundError: (a FileNotFoundError) there is no such step, or none at all.
             CorruptionError: the step is damaged.
             StructureMismatchError: it does not fit the target.
         """
-        number = _which(step)
+        number, relaxed = _which(step), Relaxed(**relaxed)
         self._handle.use()
         self._handle.wait_for((lambda s: True) if number < 0 else (lambda s: s == number))
         checkpoint, self._restored = self._checkpoint(number, strict, verify)
-        return load_from(checkpoint, self._name(self._restored), target, item, progress)
+        with about(self._directory):
+            return load_from(checkpoint, self._name(self._restored), target, item, progress, relaxed)
 
     @property
     def restored_step(self):

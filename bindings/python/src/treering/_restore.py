@@ -2,38 +2,58 @@
 # Restoring into a target: the checkpoint has to agree with it, and its types are the result's.
 from __future__ import annotations
 
-from ._errors import check, error_of, new_error
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ._errors import StructureMismatchError, TreeringError, check, error_of, new_error
 from ._ffi import ffi, lib
-from ._flatten import ALIAS, ARRAY, PRNG_KEY, Flattener
+from ._flatten import ALIAS, ARRAY, PRNG_KEY, Flattener, display
 from ._nodes import NODE_SIZE, build, options, threads_for
-from ._progress import Watch
+from ._progress import Progress, Watch
 from ._rebuild import _number
+from ._relaxed import ADVICE, STRICT, Relaxed
+from ._report import DIFFERENT, Finding, LoadReport, findings_of
 
 
-def _restore(checkpoint, name, target, nodes, progress=None):
+def _restore(
+    checkpoint: Any,
+    name: str,
+    target: Any,
+    nodes: Callable[[], Any],
+    progress: Progress = None,
+    relaxed: Relaxed = STRICT,
+) -> Any:
     """`nodes()` gives the item's nodes, for a target that lies over several devices."""
-    rows = Flattener(target=True, in_boxes=True).run(target)
+    rows = Flattener(target=True, in_boxes=not relaxed.renames).run(target)
+    found = False
     if rows.boxes:
         from . import _sharded
 
-        if _sharded.locate(rows, nodes()):
-            tree = _filled(checkpoint, name, rows, progress)
-            _sharded.read(rows, checkpoint, progress)
-            return _finished(rows, tree)
-        rows = Flattener(target=True).run(target)
-    return _finished(rows, _filled(checkpoint, name, rows, progress))
+        found = _sharded.locate(rows, nodes())
+        if not found:
+            rows = Flattener(target=True).run(target)
+    tree, findings = _filled(checkpoint, name, rows, progress, relaxed)
+    if found:
+        _sharded.read(rows, checkpoint, progress)
+    kept: set[int] = set()
+    if relaxed.partial or relaxed.return_report:
+        findings = _sorted_out(rows, findings_of(findings), kept)
+    result = _finished(rows, tree, kept)
+    return (result, LoadReport(findings)) if relaxed.return_report else result
 
 
-def _filled(checkpoint, name, rows, progress):
-    """Has the library fill the rows' arrays; the tree that it answers."""
+def _filled(
+    checkpoint: Any, name: str, rows: Flattener, progress: Progress, relaxed: Relaxed
+) -> tuple[Any, Any]:
+    """Has the library fill the rows' arrays: the tree and the report that it answers."""
     tree = build(rows)
     error = new_error()
     out, report = ffi.new("treering_tree **"), ffi.new("treering_report **")
     total = sum(getattr(value, "nbytes", 0) for value in rows.values)
     threads = threads_for(total) if len(rows.values) <= 4096 else 0
-    item = name.encode()
+    item, (fields, kept) = name.encode(), relaxed.fields()
     with Watch(progress, "loading", total) as watch:
-        settings = options("treering_restore_options", threads=threads, **watch.fields)
+        settings = options("treering_restore_options", threads=threads, **fields, **watch.fields)
         status = lib.treering_checkpoint_restore(
             out, report, checkpoint, item, len(item), tree, settings, error
         )
@@ -42,62 +62,80 @@ def _filled(checkpoint, name, rows, progress):
         watch.reraise()
     if status != 0:
         raise _mismatch(error_of(error), findings)
-    return restored
+    del kept
+    return restored, findings
 
 
-def _mismatch(exception, report):
-    if report is None:
+def _mismatch(exception: TreeringError, report: Any) -> TreeringError:
+    """The exception with all that the report says of what does not agree."""
+    if report is None or not isinstance(exception, StructureMismatchError):
         return exception
-    error, count = new_error(), ffi.new("uint64_t *")
-    array = ffi.new("treering_finding[]", int(lib.treering_report_count(report)))
-    size = ffi.sizeof("treering_finding")
-    check(lib.treering_report_findings(report, 0, array, size, len(array), count, error), error)
-
-    def text(data, size):
-        return ffi.buffer(data, size)[:].decode("utf-8", "surrogateescape") if size else ""
-
-    found = {lib.TREERING_FINDING_MISSING: [], lib.TREERING_FINDING_UNEXPECTED: []}
-    different = []
-    for finding in array:
-        path = text(finding.path, finding.path_size)
-        if finding.kind in found:
-            found[finding.kind].append(path)
-        elif finding.kind < lib.TREERING_FINDING_CAST:
-            expected = text(finding.expected, finding.expected_size)
-            different.append((path, expected, text(finding.found, finding.found_size)))
-    exception.missing = found[lib.TREERING_FINDING_MISSING]
-    exception.unexpected = found[lib.TREERING_FINDING_UNEXPECTED]
-    exception.different = different
-    first = next((f for f in array if f.kind < lib.TREERING_FINDING_CAST), None)
-    if first is not None:
-        exception.leaf = text(first.path, first.path_size)
-        exception.expected = text(first.expected, first.expected_size)
-        exception.found = text(first.found, first.found_size)
+    found = LoadReport(findings_of(report))
+    exception.missing, exception.unexpected = found.missing, found.unexpected
+    exception.different = [(f.path, f.expected, f.found) for f in found.different]
+    wrong = found.of("missing", "unexpected", *DIFFERENT)
+    if wrong:
+        first = wrong[0]
+        exception.leaf, exception.expected, exception.found = first.path, first.expected, first.found
     text = ffi.string(lib.treering_report_text(report)).decode("utf-8", "replace").rstrip("\n")
     # Advice that names the C ABI's options is left out.
     lines = [line for line in text.split("\n") if line.startswith(" ")]
     summary = exception.message.partition("; To ")[0].partition("; If only ")[0]
     exception.message = summary
-    exception.report = "\n".join([summary, *lines])
+    exception.report = "\n".join([summary, *lines, ADVICE])
     exception.args = (exception.message,)
     return exception
 
 
-def _finished(rows, tree):
+def _sorted_out(rows: Flattener, findings: list[Finding], kept: set[int]) -> list[Finding]:
+    """The findings of the whole, with the arrays that were read by boxes among the restored. `kept`
+    gets the rows whose value stays."""
+    row_at = {path: row for row, path in enumerate(_paths(rows))}
+    for i, finding in enumerate(findings):
+        row = row_at.get(finding.path)
+        if finding.kind == "kept" and row is not None:
+            kept.add(row)
+        elif finding.kind == "skipped" and row in rows.boxes:
+            findings[i] = finding._replace(kind="restored")
+    return findings
+
+
+def _paths(rows: Flattener) -> Iterator[str]:
+    """The display path of each row."""
+    above: list[list[Any]] = []  # [children to come, next position, prefix]
+    for i, code in enumerate(rows.codes):
+        while above and above[-1][0] == 0:
+            above.pop()
+        path = ""
+        if above:
+            level = above[-1]
+            key = level[1] if rows.keys[i] is None else rows.keys[i]
+            path = level[2] + display(key)
+            level[0] -= 1
+            level[1] += 1
+        yield path
+        if rows.table[code][0] < ARRAY:
+            above.append([rows.values[i], 0, f"{path}/" if path else ""])
+
+
+def _finished(rows: Flattener, tree: Any, kept: set[int]) -> Any:
     """The target's own containers and leaves, with the restored values."""
     kinds = [rows.table[code][0] for code in rows.codes]
     values = list(rows.values)
     others = [i for i, kind in enumerate(kinds) if ARRAY < kind < ALIAS and kind != PRNG_KEY]
+    others = [i for i in others if i not in kept]
     if others:
         _fetch(tree, kinds, values, others)
     for i, kind in enumerate(kinds):
         if kind >= ARRAY:
             finish = rows.finish[i]
-            if type(finish) is int:  # the value of an earlier row
+            if i in kept:
+                values[i] = rows.originals[i]
+            elif type(finish) is int:  # the value of an earlier row
                 values[i] = values[finish]
             elif finish is not None:
                 values[i] = finish(values[i])
-    stack = []
+    stack: list[Any] = []
     for i in range(len(kinds) - 1, -1, -1):
         if kinds[i] < ARRAY:
             count = rows.values[i]
@@ -113,7 +151,7 @@ def _finished(rows, tree):
     return stack[0][1]
 
 
-def _fetch(tree, kinds, values, positions):
+def _fetch(tree: Any, kinds: list[int], values: list[Any], positions: list[int]) -> None:
     """Values of leaves that are no arrays, from the restored tree, whose preorder is the target's."""
     node = ffi.new("treering_node *")
     count, error = ffi.new("uint64_t *"), new_error()

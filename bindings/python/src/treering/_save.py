@@ -2,7 +2,6 @@
 # save: one call from a pytree to a durable file.
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,13 +10,14 @@ from ._ffi import ffi, lib
 from ._lending import Prepared, named, size_of
 from ._logging import Timer
 from ._nodes import encoded, json_text, options, threads_for
+from ._opening import AnyPath, shown
 from ._progress import Progress, Watch
 
 NOTHING: Any = object()  # no tree was given
 
 
 def save(
-    path: str | bytes | os.PathLike,
+    path: AnyPath,
     tree: Any = NOTHING,
     *,
     overwrite: bool = False,
@@ -67,9 +67,9 @@ def save(
 class Writing:
     """One save to a path: prepared, then opened, then run, and closed whatever happened."""
 
-    def __init__(self, path: Any, tree: Any, overwrite: bool, items: Any, metadata: Any) -> None:
+    def __init__(self, path: AnyPath, tree: Any, overwrite: bool, items: Any, metadata: Any) -> None:
         self.path = encoded(path)
-        self.name = os.fsdecode(self.path)
+        self.name = shown(path)
         wanted = named({} if tree is NOTHING else {"default": tree}, items)
         self.text = b"" if metadata is None else json_text(metadata, "metadata")
         self.overwrite = bool(overwrite)
