@@ -36,7 +36,6 @@ Nothing here is shared between threads, except what handlers share.
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import shutil
@@ -54,6 +53,10 @@ from .composite import Composite
 KEY = "treering.orbax"
 ONLY = "default"  # the item of a checkpoint that has but one
 LAID_OUT = "item.ring"  # in a folder that a handler of ours was called with directly
+
+
+class ItemNotFoundError(treering.PathNotFoundError, FileNotFoundError):
+    """The checkpoint has no such item. A KeyError and, as its folder would be missing, this too."""
 
 
 class Prepared:
@@ -150,6 +153,8 @@ class Place:
         info = treering.info(file)
         self._kinds: dict[str, str] = info["items"]
         metadata = info["metadata"]
+        if isinstance(metadata, dict) and "treering" in metadata:  # of a manager's version
+            metadata = metadata.get("metadata")
         found = metadata.get(KEY) if isinstance(metadata, dict) else None
         self.record: dict[str, Any] = found or {}
         if item is not None and item not in self.item_names():
@@ -167,10 +172,10 @@ class Place:
         """The same container, at one item.
 
         Raises:
-            KeyError: it has none of that name.
+            ItemNotFoundError: (a KeyError and a FileNotFoundError) it has none of that name.
         """
         if item not in self.item_names():
-            raise KeyError(
+            raise ItemNotFoundError(
                 f'Item "{item}" was not found in the checkpoint. Available items: {self.item_names()}'
             )
         other: Place = object.__new__(Place)
@@ -209,7 +214,7 @@ class Place:
 
     def abstract(self) -> Any:
         """The item's tree of `treering.AbstractLeaf`."""
-        return treering.metadata(self.file, item=str(self.item))
+        return treering.metadata(self.file, item=str(self.item)).tree
 
 
 def locate(path: Any) -> tuple[str, str | None]:
@@ -338,22 +343,29 @@ def item_metadata(handler: CheckpointHandler, place: Place) -> Any:
 
 def step_metadata(handler: CheckpointHandler, path: Any) -> Any:
     """A StepMetadata of a checkpoint. Items whose handler is not known are None in it."""
+    place = path if isinstance(path, Place) else open_place(path)
+    found = record_metadata(place)
+    if is_composite(handler):
+        found.item_metadata = Composite(
+            **{name: _described(handler, place.at(name)) for name in place.item_names()}
+        )
+    else:
+        found.item_metadata = item_metadata(handler, place.only())
+    return found
+
+
+def record_metadata(place: Place) -> Any:
+    """A StepMetadata of what the record says."""
     from .metadata import StepMetadata
 
-    place = path if isinstance(path, Place) else open_place(path)
     handlers: Any = {name: place.at(name).typestr() for name in place.item_names()}
-    described: Any
-    if is_composite(handler):
-        described = Composite(**{n: _described(handler, place.at(n)) for n in place.item_names()})
-    else:
-        only = place.only()
-        handlers, described = only.typestr(), item_metadata(handler, only)
+    if place.record.get("single") or place.item is not None:
+        handlers = place.only().typestr()
     return StepMetadata(
         item_handlers=handlers,
-        item_metadata=described,
         init_timestamp_nsecs=place.record.get("init_timestamp_nsecs"),
         commit_timestamp_nsecs=os.stat(place.file).st_mtime_ns,
-        custom_metadata=json.loads(json.dumps(place.record.get("custom_metadata"))) or {},
+        custom_metadata=place.record.get("custom_metadata") or {},
     )
 
 
