@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ def children_of(value: Any) -> list[tuple[str, Any]] | None:
     if isinstance(value, Record):
         return [(display(key), child) for key, child in value.fields.items()]
     if isinstance(value, tuple) and hasattr(type(value), "_fields"):
-        return list(zip(type(value)._fields, value))
+        return list(zip(getattr(value, "_fields"), value))
     if isinstance(value, (list, tuple)):
         return [(str(i), child) for i, child in enumerate(value)]
     if isinstance(value, Mapping):
@@ -205,7 +205,9 @@ def tree_html(tree: Any, title: str = "") -> str:
     return "".join(parts)
 
 
-def table_html(title: str, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def table_html(
+    title: str, head: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+) -> str:
     """A table of texts, all escaped, cut after HTML_NODES rows."""
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(

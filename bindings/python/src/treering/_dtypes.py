@@ -29,7 +29,8 @@ _DTYPES = {}  # number -> numpy.dtype
 
 def _number(name: str) -> int:
     text = name.encode()
-    return lib.treering_dtype_parse(text, len(text))
+    number: int = lib.treering_dtype_parse(text, len(text))
+    return number
 
 
 for _name in _NUMPY:

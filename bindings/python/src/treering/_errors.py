@@ -75,11 +75,8 @@ class about:
                 error.filename = self.path
 
 
-class _SystemError(TreeringError):
+class _SystemError(TreeringError, OSError):
     """An error that is an OSError: sets errno and strerror."""
-
-    errno: int
-    strerror: str
 
     def __init__(self, message: str = "", *, os_error: int = 0, **more: Any) -> None:
         super().__init__(message, os_error=os_error, **more)

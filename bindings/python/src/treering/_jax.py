@@ -21,7 +21,7 @@ def handler(cls: type) -> Handler | None:
     if nnx is not None:
         from . import _nnx
 
-        found = _nnx.handler(nnx, cls)
+        found: Handler | None = _nnx.handler(nnx, cls)
         if found is not None:
             return found
     if cls.__name__.endswith("Tracer") and issubclass(cls, jax.core.Tracer):
@@ -40,13 +40,13 @@ def _tracer(self: Flattener, key: Any, value: Any, extra: Any) -> None:
 
 
 def _is_key(jax: Any, value: Any) -> bool:
-    return jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    return bool(jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key))
 
 
 # ---- what is saved
 
 
-def _sharding(sharding: Any) -> tuple:
+def _sharding(sharding: Any) -> tuple[Any, ...]:
     """Advice on the layout: mesh axes and partition spec of a NamedSharding over several devices."""
     if getattr(sharding, "num_devices", 1) < 2 or not hasattr(sharding, "spec"):
         return ()
@@ -125,7 +125,7 @@ def _wanted(self: Flattener, key: Any, value: Any, extra: Any, sharding: Any) ->
     self.wanted(key, ARRAY, JAX + extra, value.dtype, value.shape, finish)
 
 
-def _key_finisher(jax: Any, impl: str, sharding: Any) -> Callable:
+def _key_finisher(jax: Any, impl: str, sharding: Any) -> Callable[..., Any]:
     def finish(raw: np.ndarray) -> Any:
         made = jax.random.wrap_key_data(jax.device_put(raw), impl=impl)
         return made if sharding is None else jax.device_put(made, sharding)
@@ -135,7 +135,7 @@ def _key_finisher(jax: Any, impl: str, sharding: Any) -> Callable:
 
 def _narrows(jax: Any, dtype: Any) -> bool:
     """True where JAX would make a narrower dtype of it, since x64 is off."""
-    return jax.dtypes.canonicalize_dtype(dtype) != dtype
+    return bool(jax.dtypes.canonicalize_dtype(dtype) != dtype)
 
 
 def to_jax(jax: Any, array: np.ndarray, sharding: Any = None) -> Any:
@@ -143,7 +143,7 @@ def to_jax(jax: Any, array: np.ndarray, sharding: Any = None) -> Any:
     return array if _narrows(jax, array.dtype) else jax.device_put(array, sharding)
 
 
-def many_to_jax(jax: Any, arrays: list) -> list:
+def many_to_jax(jax: Any, arrays: list[Any]) -> list[Any]:
     keep = [not _narrows(jax, array.dtype) for array in arrays]
     moved = iter(jax.device_put([a for a, k in zip(arrays, keep) if k]))
     return [next(moved) if k else a for a, k in zip(arrays, keep)]

@@ -101,7 +101,8 @@ class LeafRef:
     def __getitem__(self, index: Any) -> Array:
         """Part of the array, by ints, slices, `...` and None; reads what it touches only."""
         origin, extent, rest = _box(index, self.shape, self.path)
-        return self._get(origin, extent)[rest]
+        part: Array = self._get(origin, extent)[rest]
+        return part
 
     def view(self) -> Array:
         """The whole array where it lies in the mapped file: read-only, no copy, verified now.

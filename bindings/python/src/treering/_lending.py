@@ -25,7 +25,7 @@ from ._nodes import build, json_text, options
 from ._policies import calling, number, user
 
 _numbers = itertools.count(1)
-_lent = {}  # number -> rows, which hold the memory that belongs to them
+_lent: dict[Any, Any] = {}  # number -> rows, which hold the memory that belongs to them
 
 
 @ffi.def_extern()
@@ -54,7 +54,9 @@ class Prepared:
 
     def __init__(self, name: str, value: Any) -> None:
         self.name = name.encode()
-        self.rows = self.data = self.tree = None
+        self.rows: Flattener | None = None
+        self.data: Any = None
+        self.tree: Any = None
         if isinstance(value, _values.Json):
             self.kind, self.data = lib.TREERING_ITEM_JSON, json_text(value.value, f"item {name!r}")
         elif isinstance(value, _values.Blob):
@@ -72,8 +74,9 @@ class Prepared:
         return [i for i, code in enumerate(self.rows.codes) if code in codes]
 
     def copy(self, positions: list[int]) -> None:
+        values = self.rows.values if self.rows is not None else []
         for i in positions:
-            self.rows.values[i] = np.array(self.rows.values[i], copy=True, order="C")
+            values[i] = np.array(values[i], copy=True, order="C")
 
     def bytes(self, positions: Any = None) -> Any:
         """Of the arrays at these positions, or of all."""

@@ -66,8 +66,8 @@ def _from_tuples(value: Any) -> Any:
     raise TypeError("not JSON")
 
 
-_ATTRIBUTES = {}  # (class, metadata as text) -> attributes
-_RECENT = {}  # (class, names and addresses of the metadata) -> (the metadata's values, attributes)
+_ATTRIBUTES: dict[Any, Any] = {}  # (class, metadata as text) -> attributes
+_RECENT: dict[Any, Any] = {}  # (class, names and addresses of the metadata) -> (the metadata's values, attributes)
 _CONSTANTS = {type(None), bool, int, float, str}
 
 
@@ -143,7 +143,7 @@ def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
     attributes = _variable_attributes(value, nnx)
     raw = value.get_raw_value()
     row = len(self.codes)
-    again = value.from_metadata if self.target else None
+    again: Any = value.from_metadata if self.target else None
     metadata = value.get_metadata() if self.target else None
     if _holds_more(nnx, type(raw)):
         build = lambda keys, values: again(values[0], metadata)  # noqa: E731
@@ -157,7 +157,7 @@ def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
         self.finish[row] = lambda raw: again(raw if inner is None else inner(raw), metadata)
 
 
-_HOLDING = {}  # type -> whether a Variable of it holds more than one leaf
+_HOLDING: dict[Any, Any] = {}  # type -> whether a Variable of it holds more than one leaf
 
 
 def _holds_more(nnx: Any, cls: Any) -> Any:
@@ -168,14 +168,16 @@ def _holds_more(nnx: Any, cls: Any) -> Any:
     return found
 
 
-_CLASSES = {}  # "module:name" -> class
+_CLASSES: dict[Any, Any] = {}  # "module:name" -> class
 
 
 def _class_of(nnx: Any, name: str, chain: Any) -> Any:
     """The imported subclass of nnx.Variable of that name, else the nearest base of its chain."""
     found = _CLASSES.get(name)
     if found is None:
-        known, by_name, queue = {}, {}, [nnx.Variable]
+        known: dict[str, Any] = {}
+        by_name: dict[str, Any] = {}
+        queue = [nnx.Variable]
         while queue:
             cls = queue.pop()
             known[type_name(cls)] = cls

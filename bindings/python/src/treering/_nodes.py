@@ -108,7 +108,7 @@ def _integer_bytes(value: int) -> bytes:
 def build(rows: Any, lend: Any = None) -> Any:
     """A tree of the rows, which lend their memory: keep `rows` as long as the tree, or until `lend`
     (a treering_lend) has released them. A cdata that frees the tree when it goes."""
-    kept = []
+    kept: list[Any] = []
     table = _table(rows, kept)
     memory = ffi.gc(lib.treering_py_memory_new(), lib.treering_py_memory_free)
     count = len(rows.codes)

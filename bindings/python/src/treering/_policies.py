@@ -15,9 +15,9 @@ from . import policies as kinds
 from ._ffi import ffi, lib
 
 _numbers = itertools.count(1)
-_functions = {}  # number -> Function
+_functions: dict[int, Function] = {}  # number -> Function
 # Threads that are inside a callback: there, a manager must not be called or waited for.
-calling = set()
+calling: set[int] = set()
 
 
 class Function:
@@ -26,7 +26,7 @@ class Function:
     def __init__(self, call: Any) -> None:
         self.call = call
         self.number = next(_numbers)
-        self.error = None
+        self.error: BaseException | None = None
         _functions[self.number] = self
 
     def close(self) -> None:
@@ -138,7 +138,8 @@ class Array:
         self.count = len(policies)
         self.size = ffi.sizeof(f"treering_{what}_policy")
         self.array = ffi.new(f"treering_{what}_policy[]", self.count)
-        self.kept, self.functions = [], []
+        self.kept: list[Any] = []
+        self.functions: list[Function] = []
         for slot, policy in zip(self.array, policies):
             fill = table.get(type(policy))
             if fill is not None:

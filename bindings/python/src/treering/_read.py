@@ -14,7 +14,7 @@ import numpy as np
 from . import _dtypes, _values
 from ._errors import CorruptionError, check, new_error
 from ._ffi import ffi, lib
-from ._flatten import ARRAY, BOOLEAN, BYTES, COMPLEX, FLOAT, INTEGER, PRNG_KEY, STRING
+from ._flatten import Attributes, ARRAY, BOOLEAN, BYTES, COMPLEX, FLOAT, INTEGER, PRNG_KEY, STRING
 from ._nodes import NODE_SIZE, options, threads_for
 from ._progress import Watch
 from ._rebuild import _container, _imported_for, _key, _module, _number, _readable, _wrapped
@@ -51,7 +51,9 @@ class _Nodes:
             error,
         )
         blob = ffi.gc(scratch[0], lib.treering_blob_free)
-        self.keys, self.shapes, self.attributes = [], [], []
+        self.keys: list[Any] = []
+        self.shapes: list[tuple[int, ...]] = []
+        self.attributes: list[Attributes] = []
         if lib.treering_py_describe(
             self.nodes, done[0], id(self.keys), id(self.shapes), id(self.attributes)
         ):
@@ -93,7 +95,7 @@ class _Nodes:
 
     def leaves(self, progress: Any = None) -> list[Any]:
         """A list with the leaves' values at their positions."""
-        values = [None] * self.count
+        values: list[Any] = [None] * self.count
         alias_at = {i for i, _ in self.aliases}
         arrays = [i for i, k in enumerate(self.kinds) if (k == ARRAY or k == PRNG_KEY) and i not in alias_at]
         numbers = [i for i, k in enumerate(self.kinds) if k > ARRAY and k != PRNG_KEY and i not in alias_at]
@@ -176,7 +178,7 @@ class _Nodes:
             values[i] = _wrapped(self.attributes[i], values[i])
 
     def abstract(self) -> list[Any]:
-        values = [None] * self.count
+        values: list[Any] = [None] * self.count
         for i, kind in enumerate(self.kinds):
             if kind < ARRAY:
                 continue

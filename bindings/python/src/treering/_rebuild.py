@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections import OrderedDict, namedtuple
+import collections
+from collections import OrderedDict
 from typing import Any
 
 from . import _values
@@ -173,7 +174,8 @@ def _mapping(name: str, values: Any, module: Any) -> Any:
     return values
 
 
-_NAMEDTUPLES = {}
+_make_namedtuple: Any = collections.namedtuple  # of names that a file gives
+_NAMEDTUPLES: dict[Any, Any] = {}
 
 
 def _namedtuple(name: str, fields: Any, values: Any) -> Any:
@@ -182,7 +184,7 @@ def _namedtuple(name: str, fields: Any, values: Any) -> Any:
     if cls is None:
         module, _, qualified = name.partition(":")
         try:
-            cls = namedtuple(qualified.rpartition(".")[2] or "NamedTuple", fields, rename=True)
+            cls = _make_namedtuple(qualified.rpartition(".")[2] or "NamedTuple", fields, rename=True)
         except ValueError:  # no identifier: written by another language
             cls = None
         if cls is None or cls._fields != fields:

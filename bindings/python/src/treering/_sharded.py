@@ -32,11 +32,11 @@ class Pieces:
 
     __slots__ = ("shape", "dtype", "nbytes", "boxes")
 
-    def __init__(self, shape: tuple, dtype: Any, boxes: list) -> None:
+    def __init__(self, shape: tuple[Any, ...], dtype: Any, boxes: list[Any]) -> None:
         self.shape, self.dtype, self.boxes = shape, np.dtype(dtype), boxes
         self.nbytes = sum(array.nbytes for _, array in boxes)
 
-    def fill_node(self, node: Any, kept: list) -> None:
+    def fill_node(self, node: Any, kept: list[Any]) -> None:
         """Sets what a treering_node says of the value; `kept` gets what it points into."""
         rank = len(self.shape)
         pieces = ffi.new("treering_piece[]", len(self.boxes))
@@ -81,17 +81,17 @@ class Boxes:
 
     __slots__ = ("shape", "dtype", "sharding", "node", "found")
 
-    def __init__(self, shape: tuple, dtype: Any, sharding: Any) -> None:
+    def __init__(self, shape: tuple[Any, ...], dtype: Any, sharding: Any) -> None:
         self.shape, self.dtype, self.sharding = tuple(shape), dtype, sharding
         self.node = 0  # of the checkpoint
-        self.found: dict[tuple, np.ndarray] = {}  # (origin, extent) -> memory
+        self.found: dict[tuple[Any, ...], np.ndarray] = {}  # (origin, extent) -> memory
 
-    def place(self, index: tuple) -> tuple:
+    def place(self, index: tuple[Any, ...]) -> tuple[Any, ...]:
         """(origin, extent) of what a device has of the array."""
         bounds = [cut.indices(size) for cut, size in zip(index, self.shape)]
         return tuple(low for low, _, _ in bounds), tuple(high - low for low, high, _ in bounds)
 
-    def plan(self) -> Iterator[tuple]:
+    def plan(self) -> Iterator[tuple[Any, ...]]:
         """(place, memory) of each distinct box of the devices of this process."""
         for index in self.sharding.addressable_devices_indices_map(self.shape).values():
             place = self.place(index)
@@ -137,7 +137,7 @@ def locate(rows: Flattener, nodes: Any) -> bool:
 
 def _walk(rows: Flattener, nodes: Any, first: dict[int, int]) -> Iterator[tuple[int, int]]:
     """(row, stored node) of all rows of a target that have a partner, from the root down."""
-    stack: list[list] = []  # [children to come, next position, key -> stored child]
+    stack: list[list[Any]] = []  # [children to come, next position, key -> stored child]
     for row, code in enumerate(rows.codes):
         while stack and stack[-1][0] == 0:
             stack.pop()
@@ -154,7 +154,7 @@ def _walk(rows: Flattener, nodes: Any, first: dict[int, int]) -> Iterator[tuple[
             stack.append([rows.values[row], 0, _children(nodes, first, stored)])
 
 
-def _children(nodes: Any, first: dict[int, int], stored: int | None) -> dict:
+def _children(nodes: Any, first: dict[int, int], stored: int | None) -> dict[Any, Any]:
     if stored is None or stored not in first:
         return {}
     start = first[stored]

@@ -49,7 +49,7 @@ class AbstractLeaf:
         mine = (self.kind, self.dtype, self.shape, self.attributes)
         return mine == (other.kind, other.dtype, other.shape, other.attributes)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         what = self.kind
@@ -70,7 +70,8 @@ class Record:
 
     @property
     def type_name(self) -> str | None:
-        return self._type_name
+        name: str | None = self._type_name
+        return name
 
     @property
     def fields(self) -> dict[Any, Any]:
@@ -88,9 +89,9 @@ class Record:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):
             return NotImplemented
-        return self._type_name == other._type_name and self._fields == other._fields
+        return bool(self._type_name == other._type_name and self._fields == other._fields)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Record, (self._type_name, self._fields)
@@ -109,7 +110,7 @@ class _Document:
     def __eq__(self, other: object) -> bool:
         return self.value == other.value if type(other) is type(self) else NotImplemented
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value!r})"
@@ -139,14 +140,14 @@ class PRNGKey:
             return NotImplemented
         return self.impl == other.impl and bool((self.words == other.words).all())
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"PRNGKey({self.impl!r}, {self.words!r})"
 
 
 # "module:Qualified.Name" -> class. Only classes that the program put here are made from files.
-REGISTERED = {}
+REGISTERED: dict[str, type] = {}
 
 
 def type_name(cls: type) -> str:
@@ -172,7 +173,7 @@ def make_dataclass(cls: type, values: Any, template: Any = None) -> Any:
     their defaults."""
     import dataclasses
 
-    result = object.__new__(cls)
+    result: Any = object.__new__(cls)
     for field in dataclasses.fields(cls):
         if field.name in values:
             value = values[field.name]

@@ -103,9 +103,9 @@ def verify(
             name = shown(path) if step is None else f"step {step} of '{shown(path)}'"
             return VerifyReport(name, [Finding("damaged", name, found=str(error))], error)
         settings = _settings(os.path.getsize(os.fspath(path)), watch)
-        out, error = ffi.new("treering_report **"), new_error()
-        status = lib.treering_checkpoint_verify(out, opened.checkpoint, settings, error)
-        return _report(opened.name, shown(path), (out, status, error), watch)
+        out, told = ffi.new("treering_report **"), new_error()
+        status = lib.treering_checkpoint_verify(out, opened.checkpoint, settings, told)
+        return _report(opened.name, shown(path), (out, status, told), watch)
 
 
 def _verified_store(path: AnyPath, watch: Watch, manager: Any = None, full: bool = True) -> VerifyReport:

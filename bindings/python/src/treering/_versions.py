@@ -112,8 +112,8 @@ def pack_metrics(numbers: Any) -> Any:
 class Rebuilt(NamedTuple):
     """How many steps came back, and what could not be taken."""
 
-    count: int
-    findings: list
+    count: int  # type: ignore[assignment]
+    findings: list[Any]
 
 
 def rebuild(directory: str, lock_timeout: Any) -> Any:
@@ -160,7 +160,8 @@ def _raw(pointer: Any, first: int = 0) -> Any:
 def steps_of(pointer: Any) -> list[int]:
     """All steps, ascending."""
     array, count = _raw(pointer)
-    return np.frombuffer(ffi.buffer(array), _STEP, count)["step"].tolist()
+    steps: list[int] = np.frombuffer(ffi.buffer(array), _STEP, count)["step"].tolist()
+    return steps
 
 
 def latest_of(pointer: Any) -> int | None:
@@ -171,7 +172,7 @@ def latest_of(pointer: Any) -> int | None:
             return None
         array, count = _raw(pointer, total - 1)
         if count:
-            return array[count - 1].step
+            return int(array[count - 1].step)
 
 
 def has(pointer: Any, step: int) -> bool:

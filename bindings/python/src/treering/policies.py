@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
 
     step: int
     time: Optional[float]
-    metrics: dict
+    metrics: dict[Any, Any]
 
 
 def _positive(owner: Any, **numbers: Any) -> None:
@@ -96,7 +96,7 @@ class Initial:
 class Steps:
     """Save, or keep, these steps: any iterable of ints."""
 
-    steps: tuple
+    steps: tuple[Any, ...]
 
     def __post_init__(self) -> None:
         steps = tuple(self.steps)
