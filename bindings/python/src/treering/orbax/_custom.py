@@ -51,7 +51,7 @@ class BuiltInHandler(AsyncCheckpointHandler):
         wanted = self._arguments(True, args, kwargs)
         folder = pathlib.Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
-        with _handling.prepare(self, wanted) as prepared:
+        with _handling.prepare_directly(self, wanted) as prepared:
             prepared.collect()
             treering.save(
                 folder / _handling.LAID_OUT,
@@ -69,13 +69,25 @@ class BuiltInHandler(AsyncCheckpointHandler):
         """Restores from a folder that `save` wrote, or from any path of a checkpoint."""
         from . import _handling
 
-        return _handling.restore(self, directory, self._arguments(False, args, kwargs))
+        wanted = self._arguments(False, args, kwargs)
+        place = _handling.open_place(directory)
+        if _handling.is_composite(self):
+            return _handling.restore(self, place, wanted)
+        place = place.only()
+        if place.kind() != "files":
+            return self.from_place(place, wanted)
+        with laid_out(place, _handling.LAID_OUT) as folder:
+            return self.restore(folder, wanted)
 
     def metadata(self, directory: Any) -> Any:
         """What is known of the item in a folder or at a path of a checkpoint, without its data."""
         from . import _handling
 
-        return _handling.item_metadata(self, _handling.open_place(directory).only())
+        place = _handling.open_place(directory).only()
+        if place.kind() != "files":
+            return self.describe(place)
+        with laid_out(place, _handling.LAID_OUT) as folder:
+            return self.metadata(folder)
 
 
 @register_handler_type

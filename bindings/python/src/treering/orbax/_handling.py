@@ -121,17 +121,36 @@ def prepare(
         ValueError, TypeError: what the handlers refuse; `custom_metadata` that is no JSON document.
     """
     parts = handler.parts(args) if is_composite(handler) else [(ONLY, handler, args)]  # type: ignore[attr-defined]
-    record: dict[str, Any] = {"single": not is_composite(handler), "item_handlers": {}, "items": {}}
-    record["custom_metadata"] = custom_metadata
-    record["init_timestamp_nsecs"] = time.time_ns()
-    json_text(custom_metadata, "custom_metadata")
-    prepared = Prepared(record)
+    prepared = Prepared(_record(not is_composite(handler), custom_metadata))
     try:
         for name, item_handler, item_args in parts:
             prepared.add(name, item_handler, item_args, asynchronous)
     except BaseException:
         prepared.close()
         raise
+    return prepared
+
+
+def _record(single: bool, custom_metadata: Any = None) -> dict[str, Any]:
+    json_text(custom_metadata, "custom_metadata")
+    return {
+        "single": single,
+        "item_handlers": {},
+        "items": {},
+        "custom_metadata": custom_metadata,
+        "init_timestamp_nsecs": time.time_ns(),
+    }
+
+
+def prepare_directly(handler: Any, args: Any) -> Prepared:
+    """As `prepare`, by one of our handlers that was called itself: what a subclass overrides is not
+    called again."""
+    if is_composite(handler):
+        return prepare(handler, args)
+    prepared = Prepared(_record(True))
+    record = prepared.record[KEY]
+    record["item_handlers"][ONLY] = _custom.typestr(handler)
+    prepared.items[ONLY], record["items"][ONLY] = handler.to_value(args)
     return prepared
 
 

@@ -75,7 +75,8 @@ def get_registered_handler_cls(arg: type[CheckpointArgs] | CheckpointArgs) -> ty
 def get_registered_args_cls(
     handler: type[CheckpointHandler] | CheckpointHandler,
 ) -> tuple[type[CheckpointArgs], type[CheckpointArgs]]:
-    """(for saving, for restoring): a handler's classes of arguments.
+    """(for saving, for restoring): a handler's classes of arguments; those of the nearest class that it
+    derives from, if it has none itself.
 
     Raises:
         ValueError: one of them was not registered.
@@ -83,9 +84,10 @@ def get_registered_args_cls(
     cls = handler if isinstance(handler, type) else type(handler)
     found: list[Any] = []
     for what, table in (("save", _for_save), ("restore", _for_restore)):
-        found.append(next((args for args, owner in table.items() if owner is cls), None))
-        if found[-1] is None:
+        owners = [(args, owner) for owner in cls.__mro__ for args in table if table[args] is owner]
+        if not owners:
             raise ValueError(f"no arguments for {what} are registered for {cls}")
+        found.append(owners[0][0])
     return found[0], found[1]
 
 
