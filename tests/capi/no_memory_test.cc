@@ -8,7 +8,7 @@
 #include <new>
 
 extern "C" {
-#include "support.h"
+#include "run_support.h"
 }
 
 #include <atomic>
@@ -238,12 +238,97 @@ void every_reading_call_without_memory_fails_cleanly(void** state) {
   free_sample(&s);
 }
 
+treering_manager* OpenRun(const char* path, treering_status* status) {
+  treering_keep_policy latest = {};
+  latest.kind = TREERING_KEEP_LATEST;
+  latest.count = 2;
+  treering_manager_options options = {};
+  options.struct_size = sizeof options;
+  options.keep_policies = &latest;
+  options.keep_policy_size = sizeof latest;
+  options.keep_policy_count = 1;
+  treering_manager* manager = nullptr;
+  *status = treering_manager_open(&manager, path, TREERING_NUL, &options, err());
+  return manager;
+}
+
+// Opens, saves a step, and closes. *out_saved says whether the save answered OK.
+treering_status SaveStep(const Trial& t, int64_t step, bool* out_saved) {
+  treering_save_options save = {};
+  save.struct_size = sizeof save;
+  save.not_durable = 1;
+  treering_step_options options = {};
+  options.struct_size = sizeof options;
+  options.save = &save;
+  treering_save_item item = {};
+  item.kind = TREERING_ITEM_TREE;
+  item.tree = t.s->tree;
+  treering_status status = TREERING_OK;
+  treering_manager* manager = OpenRun(t.path, &status);
+  if (status != TREERING_OK) return status;
+  status = treering_manager_save(nullptr, manager, step, &item, sizeof item, 1, &options, err());
+  *out_saved = status == TREERING_OK;
+  const treering_status closed = treering_manager_close(manager, -1, err());
+  treering_manager_free(manager);
+  return status == TREERING_OK ? closed : status;
+}
+
+// The greatest step and how many there are; every version is read in full.
+int64_t LatestIntact(const char* path, uint64_t* out_count) {
+  treering_status status = TREERING_OK;
+  treering_manager* manager = OpenRun(path, &status);
+  assert_ok(status);
+  treering_version_info versions[4];
+  assert_ok(treering_manager_versions(manager, 0, versions, sizeof *versions, 4, out_count, err()));
+  assert_in_range(*out_count, 1, 4);
+  const int64_t latest = versions[*out_count - 1].step;
+  treering_report* report = nullptr;
+  assert_ok(treering_manager_verify(&report, manager, 1, nullptr, err()));
+  treering_report_free(report);
+  treering_manager_free(manager);
+  return latest;
+}
+
+void a_manager_without_memory_loses_no_version(void** state) {
+  (void)state;
+  sample s;
+  make_sample(&s);
+  Trial trial = {&s, nullptr, nullptr, in_scratch("run"), TREERING_CODEC_RAW, 0, 0};
+  bool saved = false;
+  uint64_t count = 0;
+  int failures = 0, unpruned = 0;
+  bool spent = true;
+  assert_ok(SaveStep(trial, 0, &saved));
+  for (int64_t allowed = 0; spent; ++allowed) {
+    const int64_t step = 2 * allowed + 1;
+    const int64_t before = live.load();
+    budget.store(allowed);
+    saved = false;
+    const treering_status status = SaveStep(trial, step, &saved);
+    spent = budget.exchange(INT64_MAX) <= 0;
+    assert_int_equal(live.load() - before, 0);
+    if (status != TREERING_OK) assert_int_equal(status, TREERING_NO_MEMORY);
+    failures += status != TREERING_OK;
+    const int64_t latest = LatestIntact(trial.path, &count);
+    assert_true(latest == step || (latest == step - 1 && !saved));
+    unpruned += count > 2;
+    // With memory again: the next save works, and drops what could not be dropped for lack of it.
+    assert_ok(SaveStep(trial, step + 1, &saved));
+    assert_int_equal(LatestIntact(trial.path, &count), step + 1);
+    assert_int_equal(count, 2);
+  }
+  assert_true(failures > 50);
+  assert_true(unpruned > 5);
+  free_sample(&s);
+}
+
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test_teardown(a_save_without_memory_leaves_the_old_file, empty_scratch),
       cmocka_unit_test_teardown(every_reading_call_without_memory_fails_cleanly, empty_scratch),
+      cmocka_unit_test(a_manager_without_memory_loses_no_version),
   };
-  return cmocka_run_group_tests_name("capi no memory", tests, make_scratch, drop_scratch);
+  return cmocka_run_group_tests_name("capi no memory", tests, make_scratch, drop_runs);
 }
