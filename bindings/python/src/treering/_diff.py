@@ -227,9 +227,10 @@ def _change(finding: Finding, one: _Side, two: _Side, rtol: float, atol: float) 
 def _small_change(path: str, a: Any, b: Any, rtol: float, atol: float) -> Change | None:
     if isinstance(a, (bool, str, bytes)):
         return Change(path, "value", _short(a), _short(b))
+    apart: float = float("inf")
     try:
-        apart: float = abs(a - b)
-        largest: float | None = float(apart)
+        apart = abs(a - b)
+        largest = float(apart)
     except OverflowError:
         largest = float("inf")
     if (rtol or atol) and ((a != a and b != b) or a == b or apart <= atol + rtol * abs(b)):

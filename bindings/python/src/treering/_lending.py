@@ -134,7 +134,7 @@ def prepare(wanted: Any, budget: Any = None) -> Any:
     total, _ = size_of(items)
     mutable = sum(item.bytes(found) for item, found in zip(items, changing))
     borrow = not any(changing)
-    if not borrow and mutable < total and mutable <= budget:
+    if not borrow and mutable < total and budget is not None and mutable <= budget:
         for item, found in zip(items, changing):
             if found:
                 item.copy(found)

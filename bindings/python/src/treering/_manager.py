@@ -3,9 +3,13 @@
 #
 # This file saves and changes; _manager_read.py restores and lists, _manager_handle.py waits and ends,
 # _manager_options.py turns arguments into policies, _lending.py makes trees safe from the program.
+from __future__ import annotations
+
 import os
 import warnings
 import weakref
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import _errors, _lending, _policies, _versions
 from ._errors import about, new_error
@@ -14,9 +18,15 @@ from ._manager_handle import shout
 from ._manager_options import open_handle, ranking, step_number
 from ._manager_read import Reading
 from ._nodes import json_text, options, threads_for
-from ._progress import Watch
+from ._opening import AnyPath
+from ._progress import Progress, Watch
 
-_NOTHING = object()
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from ._versions import Decision
+
+_NOTHING: Any = object()
 _ITEM_SIZE = ffi.sizeof("treering_save_item")
 
 
@@ -78,19 +88,36 @@ class CheckpointManager(Reading):
     """
 
     def __init__(
-        self, directory, *, max_to_keep=None, save_interval_steps=1, save_on_steps=None,
-        keep_period=None, keep_time_interval=None, best_metric=None, best_mode="max",
-        save_policies=None, keep_policies=None, asynchronous=True, read_only=False, create=True,
-        lock_timeout=0, no_lock=False, metadata=None, verify_before_prune=False, staging_bytes=0,
-        save_queue=1, drop_newest=False,
-    ):  # fmt: skip
+        self,
+        directory: AnyPath,
+        *,
+        max_to_keep: int | None = None,
+        save_interval_steps: int = 1,
+        save_on_steps: Iterable[int] | None = None,
+        keep_period: int | None = None,
+        keep_time_interval: float | timedelta | None = None,
+        best_metric: str | None = None,
+        best_mode: Literal["max", "min"] = "max",
+        save_policies: Any = None,
+        keep_policies: Any = None,
+        asynchronous: bool = True,
+        read_only: bool = False,
+        create: bool = True,
+        lock_timeout: float = 0,
+        no_lock: bool = False,
+        metadata: Any = None,
+        verify_before_prune: bool = False,
+        staging_bytes: int = 0,
+        save_queue: int = 1,
+        drop_newest: bool = False,
+    ) -> None:
         if save_queue < 1:
             raise ValueError(f"save_queue must be at least 1, not {save_queue}")
         self._wants_metric = best_metric
         self._best = ranking(best_metric, best_mode, keep_policies)
         self._asynchronous, self._read_only = bool(asynchronous), bool(read_only)
         self._budget, self._queue = staging_bytes or 1 << 30, save_queue
-        self._restored = None
+        self._restored: int | None = None
         self._directory = os.path.abspath(os.fsdecode(os.fspath(directory)))
         self._handle = open_handle(
             self._directory, read_only, create, lock_timeout, metadata,
@@ -104,8 +131,18 @@ class CheckpointManager(Reading):
 
     # -- saving
 
-    def save(self, step, tree=_NOTHING, *, items=None, metrics=None, metadata=None, force=False,
-             overwrite=False, progress=None):  # fmt: skip
+    def save(
+        self,
+        step: int,
+        tree: Any = _NOTHING,
+        *,
+        items: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        metadata: Any = None,
+        force: bool = False,
+        overwrite: bool = False,
+        progress: Progress = None,
+    ) -> bool:
         """Saves a step, if it is one to be saved.
 
         Args:
@@ -165,7 +202,7 @@ class CheckpointManager(Reading):
                 self._save_now(step, array, settings, watch)
         return True
 
-    def _wanted(self, step, force, overwrite):
+    def _wanted(self, step: int, force: bool, overwrite: bool) -> bool:
         """False to skip; raises what can be told before any work."""
         with self._handle.exclusive() as pointer:
             self._handle.reap()
@@ -189,13 +226,13 @@ class CheckpointManager(Reading):
                 )
             return wanted or exists
 
-    def _decide(self, pointer, step):
+    def _decide(self, pointer: Any, step: int) -> bool:
         out, error = ffi.new("uint32_t *"), new_error()
         status = lib.treering_manager_should_save(out, pointer, step, error)
         self._handle.check(status, error, self._handle.save_policies)
-        return out[0] == 1
+        return bool(out[0] == 1)
 
-    def _begin(self, step, array, settings, watch):
+    def _begin(self, step: int, array: Any, settings: Any, watch: Watch) -> None:
         out, error = ffi.new("treering_pending **"), new_error()
         with self._handle.exclusive() as pointer:
             try:  # an interrupt may come as soon as the save has begun
@@ -206,7 +243,7 @@ class CheckpointManager(Reading):
                 self._handle.add(step, out[0], watch)
             self._handle.check(status, error)
 
-    def _save_now(self, step, array, settings, watch):
+    def _save_now(self, step: int, array: Any, settings: Any, watch: Watch) -> None:
         out, error = options("treering_saved"), new_error()
         with self._handle.exclusive() as pointer:
             status = lib.treering_manager_save(
@@ -216,20 +253,20 @@ class CheckpointManager(Reading):
             self._handle.check(status, error)
             self._handle.warn_of_retention(step, out)
 
-    def should_save(self, step):
+    def should_save(self, step: int) -> bool:
         """Whether `save(step, …)` would save: False for a step that is not above the latest, and for
         a read-only manager."""
         with self._handle.exclusive() as pointer:
             return self._decide(pointer, step_number(step))
 
-    def request_save(self):
+    def request_save(self) -> None:
         """Makes the next `should_save` True, until a save has begun. For signal handlers: a SIGTERM
         that announces a preemption, say. Needs `policies.Requested` among `save_policies`, if given."""
         handle = self._handle  # takes no lock: the handler may have interrupted one of our own calls
         if not handle.closed and handle.process == os.getpid():
             lib.treering_manager_request_save(handle.pointer)
 
-    def wait_until_finished(self, timeout=None):
+    def wait_until_finished(self, timeout: float | None = None) -> None:
         """Returns when nothing is in flight.
 
         Args:
@@ -247,11 +284,11 @@ class CheckpointManager(Reading):
                 path=self._directory,
             )
 
-    def is_saving(self):
+    def is_saving(self) -> bool:
         """True while a save is in flight."""
         return self._handle.saving() > 0
 
-    def cancel(self):
+    def cancel(self) -> Any:
         """Gives up the saves in flight; nothing of them stays. What was there before stays.
 
         Returns:
@@ -264,7 +301,7 @@ class CheckpointManager(Reading):
 
     # -- dropping
 
-    def delete(self, step):
+    def delete(self, step: int) -> None:
         """Deletes a step, for good; waits for saves in flight. CheckpointNotFoundError (a
         FileNotFoundError): there is no such step."""
         step = step_number(step)
@@ -273,7 +310,7 @@ class CheckpointManager(Reading):
         with self._handle.exclusive() as pointer:
             self._handle.check(lib.treering_manager_delete(pointer, step, error), error)
 
-    def prune(self, keep=None, *, dry_run=True):
+    def prune(self, keep: Any = None, *, dry_run: bool = True) -> list[Decision]:
         """What `keep` (policies and functions; None: those of the manager) says of each step.
 
         Args:
@@ -293,7 +330,7 @@ class CheckpointManager(Reading):
             if given is not None:
                 given.close()
 
-    def _prune(self, pointer, given, dry_run):
+    def _prune(self, pointer: Any, given: Any, dry_run: bool) -> list[Decision]:
         self._handle.reap()
         capacity = int(_versions.store_info(pointer).version_count) + self._queue + 1
         array, count = ffi.new("treering_decision[]", capacity), ffi.new("uint64_t *")
@@ -307,7 +344,7 @@ class CheckpointManager(Reading):
         return [_versions.Decision.of(array[i]) for i in range(count[0])]
 
     @staticmethod
-    def rebuild(directory, *, lock_timeout=0):
+    def rebuild(directory: AnyPath, *, lock_timeout: float = 0) -> Any:
         """Brings steps back whose records are lost, from the checkpoints themselves. For a directory
         that is damaged: its `manifests` were deleted, say. Do not open it otherwise before, since a
         manager that writes removes what no record names.
@@ -324,7 +361,7 @@ class CheckpointManager(Reading):
 
     # -- the end
 
-    def close(self, timeout=None):
+    def close(self, timeout: float | None = None) -> None:
         """Finishes the saves in flight and unlocks the directory. Closing again does nothing.
 
         Args:
@@ -337,10 +374,10 @@ class CheckpointManager(Reading):
         """
         self._handle.close(timeout)
 
-    def __enter__(self):
+    def __enter__(self) -> CheckpointManager:
         return self
 
-    def __exit__(self, kind, exception, traceback):
+    def __exit__(self, kind: Any, exception: Any, traceback: Any) -> None:
         try:
             self.close()
         except Exception as failure:
@@ -351,6 +388,6 @@ class CheckpointManager(Reading):
                 exception.add_note(f"and a save had failed: {failure}")
             shout(f"a save of '{self._directory}' failed: {failure}")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         closed = ", closed" if self._handle.closed else ""
         return f"CheckpointManager({self._directory!r}{closed})"

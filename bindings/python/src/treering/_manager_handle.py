@@ -9,6 +9,8 @@
 # dropped without being closed, when the interpreter exits. What could not be finished then is said
 # on stderr, since nobody is left to raise it to. A forked child has no part in any of this: its
 # copy of the handle is freed at once, so that it does not hold the lock after its parent's death.
+from __future__ import annotations
+
 import atexit
 import contextlib
 import os
@@ -16,6 +18,8 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from . import _errors
 from ._errors import WrongStateError, about, check, error_of, new_error
@@ -25,15 +29,15 @@ from ._policies import calling
 from ._versions import store_info
 
 SLICE = 0.05  # seconds: how long Ctrl-C may go unseen
-_live = set()  # handles that are to be closed
+_live: set[Handle] = set()  # handles that are to be closed
 _child = None  # the process whose multiprocessing.util knows of _at_exit
 
 
-def status_class(status):
+def status_class(status: int) -> int:
     return status & 255
 
 
-def shout(message):
+def shout(message: str) -> None:
     """For failures that can be raised to nobody."""
     import logging
 
@@ -44,22 +48,22 @@ def shout(message):
 
 
 class Handle:
-    def __init__(self, pointer, directory, arrays):
+    def __init__(self, pointer: Any, directory: str, arrays: Any) -> None:
         self.pointer = pointer
         self.directory = directory
         self.save_policies, self.keep_policies = arrays
         self.lock = threading.Lock()
-        self.owner = None
+        self.owner: int | None = None
         self.process = os.getpid()
         self.closed = False
-        self.in_flight = []  # (step, pending, watch)
-        self.raised = []  # by functions that were told of the progress of a save
+        self.in_flight: list[tuple[int, Any, Any]] = []  # (step, pending, watch)
+        self.raised: list[BaseException] = []  # by functions that were told of the progress of a save
         _live.add(self)
         _last_to_register()
 
     # -- calls
 
-    def use(self):
+    def use(self) -> Any:
         """The C handle, if it may be called now."""
         if threading.get_ident() in calling:
             raise WrongStateError(
@@ -80,7 +84,7 @@ class Handle:
         return self.pointer
 
     @contextlib.contextmanager
-    def exclusive(self):
+    def exclusive(self) -> Iterator[Any]:
         """The C handle, with no other call that may change it."""
         self.use()
         me = threading.get_ident()
@@ -97,7 +101,7 @@ class Handle:
             finally:
                 self.owner = None
 
-    def check(self, status, error, policies=None):
+    def check(self, status: int, error: Any, policies: Any = None) -> None:
         """Raises what a status means, or what a function among `policies` raised during the call."""
         raised = None if policies is None else policies.take_error()
         if raised is not None:
@@ -109,16 +113,17 @@ class Handle:
 
     # -- saves in flight
 
-    def add(self, step, pending, watch):
+    def add(self, step: int, pending: Any, watch: Any) -> None:
         if pending != ffi.NULL:
             self.in_flight.append((step, ffi.gc(pending, lib.treering_pending_free), watch))
             _last_to_register()
         else:
             self.end(watch)
 
-    def reap(self):
+    def reap(self) -> None:
         """Forgets saves that have ended, and warns of what their retention could not do."""
-        ended, running = [], []
+        ended: list[tuple[int, Any, Any]] = []
+        running: list[tuple[int, Any, Any]] = []
         for entry in list(self.in_flight):
             (running if self.state(entry[1]) < lib.TREERING_STATE_COMMITTED else ended).append(entry)
         self.in_flight = running
@@ -129,19 +134,19 @@ class Handle:
             if status == 0:
                 self.warn_of_retention(step, saved)
 
-    def end(self, watch):
+    def end(self, watch: Any) -> None:
         try:
             with watch:
                 watch.reraise()
         except BaseException as raised:
             self.raised.append(raised)
 
-    def state(self, pending):
+    def state(self, pending: Any) -> int:
         out, error = options("treering_save_state"), new_error()
         check(lib.treering_pending_state(out, pending, error), error)
-        return out.state
+        return int(out.state)
 
-    def warn_of_retention(self, step, saved):
+    def warn_of_retention(self, step: int, saved: Any) -> None:
         if saved.retention_status == 0:
             return
         name = ffi.string(lib.treering_status_name(saved.retention_status)).decode()
@@ -153,16 +158,16 @@ class Handle:
             stacklevel=5,
         )
 
-    def saving(self):
-        return store_info(self.use()).saving
+    def saving(self) -> int:
+        return int(store_info(self.use()).saving)
 
-    def steps_in_flight(self):
+    def steps_in_flight(self) -> list[int]:
         committed = lib.TREERING_STATE_COMMITTED
         return [step for step, pending, _ in self.in_flight if self.state(pending) < committed]
 
     # -- waiting
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: float | None = None) -> bool:
         """Until nothing is in flight, and raises the failure that was not told yet. False if
         `timeout` seconds were not enough."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -173,14 +178,14 @@ class Handle:
             if deadline is not None and time.monotonic() >= deadline:
                 return False
 
-    def wait_for_room(self, limit):
+    def wait_for_room(self, limit: int) -> None:
         """Until fewer than `limit` saves are in flight; raises as `wait` does."""
         while self.saving() >= limit and not self._wait_once(SLICE):
             pass
         if self.saving() == 0:
             self._wait_once(0)  # tells the failure before any work
 
-    def _wait_once(self, seconds):
+    def _wait_once(self, seconds: float) -> bool:
         error = new_error()
         with self.exclusive() as pointer:
             status = lib.treering_manager_wait(pointer, round(seconds * 1000), error)
@@ -193,7 +198,7 @@ class Handle:
                 check(status, error)
             return True
 
-    def wait_for(self, wanted):
+    def wait_for(self, wanted: Callable[[int], bool]) -> None:
         """Until the saves in flight of steps that `wanted` accepts have ended, well or not: how, is
         told to others."""
         for step, pending, _ in list(self.in_flight):
@@ -204,7 +209,7 @@ class Handle:
                     break
                 self.use()
 
-    def cancel(self):
+    def cancel(self) -> list[Any]:
         """Gives up what is in flight; the steps that this has ended."""
         asked = [(step, pending) for step, pending, _ in self.in_flight]
         for _, pending in asked:
@@ -224,7 +229,7 @@ class Handle:
 
     # -- the end
 
-    def close(self, timeout=None):
+    def close(self, timeout: float | None = None) -> None:
         """Finishes what is in flight, within `timeout` seconds; raises what was not told yet."""
         if self.closed or self.process != os.getpid():
             return
@@ -244,13 +249,13 @@ class Handle:
         if failure is not None:
             raise failure
 
-    def forget(self):
+    def forget(self) -> None:
         self.closed = True
         _live.discard(self)
         self.save_policies.close()
         self.keep_policies.close()
 
-    def abandon(self):
+    def abandon(self) -> None:
         """In a forked child."""
         if self.lock.acquire(blocking=False):
             ffi.release(self.pointer)
@@ -259,7 +264,7 @@ class Handle:
         self.lock = threading.Lock()
         self.in_flight = []
 
-    def dropped(self):
+    def dropped(self) -> None:
         """The manager is gone, without a close."""
         if not self.closed and self.process == os.getpid():
             try:
@@ -268,13 +273,14 @@ class Handle:
             finally:
                 self.finalize()
 
-    def finalize(self):
+    def finalize(self) -> None:
         """Closes what nobody closed, at the interpreter's exit at the latest."""
         if self.closed or self.process != os.getpid():
             return
         if threading.get_ident() in calling:  # that thread cannot wait for itself
             threading.Thread(target=self.finalize).start()
             return
+        steps: list[int] = []
         try:
             steps = self.steps_in_flight()
             self.close()
@@ -288,7 +294,7 @@ class Handle:
             self.forget()
 
 
-def _last_to_register():
+def _last_to_register() -> None:
     """What registers last runs first at exit: before JAX takes down what a save may still read."""
     global _child
     atexit.unregister(_at_exit)
@@ -302,12 +308,12 @@ def _last_to_register():
         multiprocessing.util.Finalize(None, _at_exit, exitpriority=1000)
 
 
-def _at_exit():
+def _at_exit() -> None:
     for handle in list(_live):
         handle.finalize()
 
 
-def _after_fork_in_child():
+def _after_fork_in_child() -> None:
     for handle in list(_live):
         handle.abandon()
     _live.clear()

@@ -46,9 +46,9 @@ def save_list(given: Any, interval: Any, steps: Any) -> Any:
     return [policies.Interval(interval), *listed, policies.Requested(), policies.Initial()]
 
 
-def keep_list(given: Any, count: int, period: Any, seconds: float, best: Any) -> Any:
+def keep_list(given: Any, count: int | None, period: Any, seconds: Any, best: Any) -> Any:
     if given is not None:
-        if (count, period, seconds) != (None, None, None):
+        if count is not None or period is not None or seconds is not None:
             raise ValueError(
                 "keep_policies stand instead of max_to_keep, keep_period and keep_time_interval; give "
                 "those as policies.Latest or Best, EverySteps and EverySeconds"
@@ -56,8 +56,8 @@ def keep_list(given: Any, count: int, period: Any, seconds: float, best: Any) ->
         return _policies.as_list(given)
     if count is None:
         return []
-    first = policies.Best(best[0], count, best[1]) if best else policies.Latest(count)
-    more = [] if period is None else [policies.EverySteps(period)]
+    first: Any = policies.Best(best[0], count, best[1]) if best else policies.Latest(count)
+    more: list[Any] = [] if period is None else [policies.EverySteps(period)]
     more += [] if seconds is None else [policies.EverySeconds(seconds)]
     return [first, *more]
 

@@ -2,7 +2,10 @@
 # What a CheckpointManager reads: restoring steps, listing them, and what their records say.
 #
 # Lists come from the records alone. Only restoring and item_metadata open a checkpoint.
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from . import _versions
 from ._errors import CheckpointNotFoundError, InvalidArgumentError, about, new_error
@@ -12,13 +15,34 @@ from ._manager_options import step_number
 from ._nodes import options
 from ._relaxed import Relaxed
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ._manager_handle import Handle
+    from ._progress import Progress
+    from ._verify import VerifyReport
+    from ._versions import Version
+
 
 class Reading:
     """The methods of CheckpointManager that change nothing."""
 
+    _handle: Handle
+    _directory: str
+    _best: tuple[str, bool] | None
+    _restored: int | None
+
     def restore(
-        self, step=None, target=None, *, item="", strict=False, verify=False, progress=None, **relaxed
-    ):
+        self,
+        step: int | str | None = None,
+        target: Any = None,
+        *,
+        item: str = "",
+        strict: bool = False,
+        verify: bool = False,
+        progress: Progress = None,
+        **relaxed: Any,
+    ) -> Any:
         """Reads a step, as `treering.load` reads a file; a save of it in flight is waited for.
 
         Args:
@@ -38,25 +62,25 @@ class Reading:
             CorruptionError: the step is damaged.
             StructureMismatchError: it does not fit the target.
         """
-        number, relaxed = _which(step), Relaxed(**relaxed)
+        number, asked = _which(step), Relaxed(**relaxed)
         self._handle.use()
         self._handle.wait_for((lambda s: True) if number < 0 else (lambda s: s == number))
         checkpoint, self._restored = self._checkpoint(number, strict, verify)
         with about(self._directory):
-            return load_from(checkpoint, self._name(self._restored), target, item, progress, relaxed)
+            return load_from(checkpoint, self._name(self._restored), target, item, progress, asked)
 
     @property
-    def restored_step(self):
+    def restored_step(self) -> int | None:
         """The step that the last `restore` found; None before."""
         return self._restored
 
-    def item_metadata(self, step=None, *, item=""):
+    def item_metadata(self, step: int | str | None = None, *, item: str = "") -> Any:
         """The tree of a step with an AbstractLeaf in the place of each leaf, as `treering.metadata`
         gives it: a target for `restore`."""
         checkpoint, found = self._checkpoint(_which(step), False, False)
         return metadata_from(checkpoint, self._name(found), item)
 
-    def verify(self, *, full=True, progress=None):
+    def verify(self, *, full: bool = True, progress: Progress = None) -> VerifyReport:
         """What is in the directory that should not be: damage, what dead saves left, unknown names.
 
         Args:
@@ -71,10 +95,10 @@ class Reading:
 
         return verified_manager(self._handle.use(), self._directory, full, progress)
 
-    def _name(self, step):
+    def _name(self, step: int) -> str:
         return f"step {step} of '{self._directory}'"
 
-    def _checkpoint(self, step, strict, full):
+    def _checkpoint(self, step: int, strict: bool, full: bool) -> tuple[Any, int]:
         """(checkpoint, its step)."""
         find = options("treering_find_options", strict=bool(strict), full=bool(full))
         if step == lib.TREERING_BEST:
@@ -101,21 +125,21 @@ class Reading:
     # -- listing
 
     @property
-    def directory(self):
+    def directory(self) -> Path:
         """The directory, a pathlib.Path."""
         from pathlib import Path
 
         return Path(self._directory)
 
-    def all_steps(self):
+    def all_steps(self) -> list[int]:
         """The steps that are on the disk, ascending."""
         return _versions.steps_of(self._handle.use())
 
-    def latest_step(self):
+    def latest_step(self) -> int | None:
         """The greatest step that is on the disk, or None."""
         return _versions.latest_of(self._handle.use())
 
-    def best_step(self, metric=None, mode=None):
+    def best_step(self, metric: str | None = None, mode: str | None = None) -> int | None:
         """The best step by `metric` and `mode` ("max" or "min"; None: those of the manager), of equal
         ones the later; None if no step has the metric."""
         if metric is None:
@@ -125,11 +149,11 @@ class Reading:
             lowest = mode == "min"
         return _versions.best_of(self._handle.use(), metric, lowest)
 
-    def versions(self):
+    def versions(self) -> list[Version]:
         """A list with a `Version` for each step: metrics, metadata, times, size, path."""
         return _versions.versions_of(self._handle.use(), self._directory)
 
-    def metadata(self, step=None):
+    def metadata(self, step: int | None = None) -> Any:
         """The `Version` of a step; without one, the JSON value that the directory was made with."""
         if step is not None:
             return self._version(step)
@@ -140,17 +164,18 @@ class Reading:
 
         return json.loads(ffi.buffer(info.metadata, info.metadata_size)[:])
 
-    def metrics(self, step):
+    def metrics(self, step: int) -> dict[str, Any] | None:
         """The metrics of a step, a dict, or None if it was saved without."""
-        return self._version(step).metrics
+        metrics: dict[str, Any] | None = self._version(step).metrics
+        return metrics
 
-    def reload(self):
+    def reload(self) -> None:
         """Sees what other processes have saved and deleted."""
         error = new_error()
         with self._handle.exclusive() as pointer:
             self._handle.check(lib.treering_manager_reload(pointer, error), error)
 
-    def _version(self, step):
+    def _version(self, step: int) -> Version:
         step = step_number(step)
         found = _versions.version_of(self._handle.use(), self._directory, step)
         if found is None:
@@ -161,7 +186,7 @@ class Reading:
             )
         return found
 
-    def _ranking(self):
+    def _ranking(self) -> tuple[str, bool]:
         if self._best is None:
             raise InvalidArgumentError(
                 "there is no metric to rank steps by; give best_metric to the manager",
@@ -170,11 +195,11 @@ class Reading:
         return self._best
 
 
-def _which(step):
+def _which(step: int | str | None) -> int:
     if step is None or step == "latest":
-        return lib.TREERING_LATEST
+        return int(lib.TREERING_LATEST)
     if step == "best":
-        return lib.TREERING_BEST
+        return int(lib.TREERING_BEST)
     step = step_number(step)
     if step < 0:
         raise InvalidArgumentError(

@@ -151,8 +151,8 @@ class _Nodes:
         # What is imported for one leaf is there for all, so that loading again gives the same.
         for module in filter(None, map(_imported_for, {id(a): a for a in self.attributes}.values())):
             _module(module)
-        jax = sys.modules.get("jax")
-        to_jax, last, plain = [], None, True
+        jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
+        to_jax, last, plain, origin = [], None, True, None
         special = []
         for i in arrays:
             attributes = self.attributes[i]
@@ -162,6 +162,10 @@ class _Nodes:
                 origin = found.get(lib.TREERING_ATTR_ORIGIN)
             if origin == b"jax" and jax is not None and self.kinds[i] == ARRAY:
                 to_jax.append(i)
+            elif origin == b"torch" and torch is not None:
+                from ._torch import to_torch
+
+                values[i] = to_torch(torch, values[i])
             if not plain or self.kinds[i] != ARRAY:
                 special.append(i)
         if to_jax:

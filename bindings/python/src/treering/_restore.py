@@ -34,6 +34,8 @@ def _restore(
             rows = Flattener(target=True).run(target)
     tree, findings = _filled(checkpoint, name, rows, progress, relaxed)
     if found:
+        from . import _sharded
+
         _sharded.read(rows, checkpoint, progress)
     kept: set[int] = set()
     if relaxed.partial or relaxed.return_report:
