@@ -128,6 +128,10 @@ def _bare_finisher(leaf: Any) -> Any:
         from ._jax import to_jax
 
         return lambda raw: to_jax(sys.modules["jax"], raw)
+    if attributes.get("origin") == "torch" and "torch" in sys.modules:
+        from ._torch import to_torch
+
+        return lambda raw: to_torch(sys.modules["torch"], raw)
     return None
 
 
