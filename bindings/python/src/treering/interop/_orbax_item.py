@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import collections
 import json
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -133,26 +135,33 @@ class TreeItem:
                 raise damaged(path, f"the entry {name!r:.80} cannot be decoded") from None
         return found
 
-    def tree(self) -> Any:
-        """The tree as it was stored, with lazy leaves."""
+    def tree(self, value: Callable[[Any], Any] | None = None) -> Any:
+        """The tree as it was stored, with lazy leaves; or with `value(leaf)` for each leaf, called
+        when all metadata were found to be whole."""
+        entries = self.about.entries
+        leaves = [self._value(entry) for entry in entries]
+        made = self._built(leaves)
+        return made if value is None else self._built([value(leaf) for leaf in leaves])
+
+    def _built(self, values: list[Any]) -> Any:
         entries = self.about.entries
         if self.about.rich is None:
-            return build_tree(entries, [self._value(entry) for entry in entries], self.where)
-        by_path = {entry.path: entry for entry in entries}
+            return build_tree(entries, values, self.where)
+        by_path = {entry.path: value for entry, value in zip(entries, values)}
         used = set()
 
         def leaf(path: tuple[str, ...], data: Any) -> Any:
             if isinstance(data, dict) and data.get("value_type") == "NamedTuple":
-                return _EMPTY_NAMEDTUPLE()
+                return _empty_namedtuple()
             if path not in by_path:
                 raise damaged(self.where, f"the leaf {path} is in one of its two trees only")
             used.add(path)
-            return self._value(by_path[path])
+            return by_path[path]
 
         made = build_rich_tree(self.about.rich, leaf, self.where)
-        left = [e.path for e in entries if e.path not in used and e.kind != "NamedTuple"]
-        if left and any(path and by_path[path].kind not in EMPTY for path in left):
-            raise damaged(self.where, f"the leaf {left[0]} is in one of its two trees only")
+        for entry in entries:
+            if entry.path not in used and entry.kind not in EMPTY:
+                raise damaged(self.where, f"the leaf {entry.path} is in one of its two trees only")
         return made
 
     def warn_of_keys(self) -> None:
@@ -211,9 +220,7 @@ class TreeItem:
         return found
 
 
-def _EMPTY_NAMEDTUPLE() -> Any:
-    import collections
-
+def _empty_namedtuple() -> Any:
     return collections.namedtuple("OrbaxEmptyNamedTuple", ())()
 
 
