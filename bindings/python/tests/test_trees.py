@@ -234,6 +234,6 @@ def test_a_hundred_thousand_leaves_come_back(same):
 
 
 def test_importing_touches_neither_jax_nor_ml_dtypes():
-    code = "import sys, treering; print({'jax', 'flax', 'ml_dtypes', 'torch'} & set(sys.modules))"
+    code = "import sys, treering; print({'jax', 'flax', 'ml_dtypes', 'torch', 'treering.policies', 'tqdm'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -22,7 +22,7 @@ from . import _values
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, PRNG_KEY, Flattener
 from ._nodes import build, json_text, options
-from ._policies import calling, number, user
+from ._calls import calling, number, user
 
 _numbers = itertools.count(1)
 _lent: dict[Any, Any] = {}  # number -> rows, which hold the memory that belongs to them

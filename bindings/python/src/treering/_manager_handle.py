@@ -25,7 +25,7 @@ from . import _errors
 from ._errors import WrongStateError, about, check, error_of, new_error
 from ._ffi import ffi, lib
 from ._nodes import options
-from ._policies import calling
+from ._calls import calling
 from ._versions import store_info
 
 SLICE = 0.05  # seconds: how long Ctrl-C may go unseen

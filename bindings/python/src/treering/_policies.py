@@ -12,12 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 from . import policies as kinds
+from ._calls import calling, number, user
 from ._ffi import ffi, lib
 
 _numbers = itertools.count(1)
 _functions: dict[int, Function] = {}  # number -> Function
-# Threads that are inside a callback: there, a manager must not be called or waited for.
-calling: set[int] = set()
 
 
 class Function:
@@ -68,14 +67,6 @@ def guarded(call: Any) -> Any:
                 calling.discard(me)
 
     return run
-
-
-def user(number: int) -> Any:
-    return ffi.cast("void *", number)
-
-
-def number(pointer: Any) -> int:
-    return int(ffi.cast("uintptr_t", pointer))
 
 
 def seconds(nanoseconds: Any) -> Any:

@@ -63,7 +63,7 @@ def _tensor(self: Flattener, key: Any, value: Any, extra: Any) -> None:
     self.row(key, ARRAY, TORCH + extra, _view(host, dtype))
 
 
-def _identity(value: Any) -> tuple | None:
+def _identity(value: Any) -> tuple[Any, ...] | None:
     """Equal for tensors that are the same elements of the same memory."""
     if value.device.type == "meta" or value.numel() == 0:
         return None
