@@ -110,6 +110,8 @@ def _shape_dtype(self: Flattener, key: Any, value: Any, extra: Any) -> None:
 
 def _wanted(self: Flattener, key: Any, value: Any, extra: Any, sharding: Any) -> None:
     jax = sys.modules["jax"]
+    if isinstance(getattr(sharding, "mesh", None), jax.sharding.AbstractMesh):
+        sharding = _over_devices(self, key, sharding)
     if _is_key(jax, value):
         # The words' shape and dtype follow from the implementation; no key is made for it.
         impl = value.dtype._impl
@@ -123,6 +125,16 @@ def _wanted(self: Flattener, key: Any, value: Any, extra: Any, sharding: Any) ->
         return
     finish = lambda raw: to_jax(jax, raw, sharding)  # noqa: E731
     self.wanted(key, ARRAY, JAX + extra, value.dtype, value.shape, finish)
+
+
+def _over_devices(self: Flattener, key: Any, sharding: Any) -> Any:
+    """What eval_shape gives under a mesh names no devices: those of the present mesh are meant."""
+    jax = sys.modules["jax"]
+    mesh = jax.sharding.get_mesh()
+    if not set(sharding.mesh.axis_names) <= set(mesh.axis_names):
+        axes = dict(sharding.mesh.shape)
+        self.refuse(key, f"a sharding over an abstract mesh {axes}; load within jax.set_mesh(mesh)")
+    return jax.sharding.NamedSharding(mesh, sharding.spec)
 
 
 def _key_finisher(jax: Any, impl: str, sharding: Any) -> Callable[..., Any]:

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+# A target that restores a part of what is stored, and has the library tell what does not agree.
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from .._errors import StructureMismatchError
+from .._ffi import lib
+from .._flatten import display
+from ._layout import Path
+from ._leaves import Stored
+
+_UNEXPECTED = object()
+
+
+def target_of(stored: Stored, wanted: dict[Path, Any], required: dict[Path, Any] | None) -> Any:
+    """A target like the stored tree, with `...` in the place of what is not wanted.
+
+    Of what is `required`, all has to be wanted, and stored what is wanted: what is not is put, or left
+    out, such that the load tells it. None: of a partial load, of which nothing is required.
+    """
+    leaves = [
+        wanted.get(place, _UNEXPECTED if place in (required or ()) else ...) for place in stored.leaves
+    ]
+    tree = _as_target(jax.tree_util.tree_unflatten(stored.structure, leaves))
+    if required is not None:
+        for place, leaf in wanted.items():
+            if place not in stored.leaves:
+                _insert(tree, place, leaf)
+    return tree
+
+
+def _as_target(node: Any) -> Any:
+    """The tree with dicts for its mappings, without what is unexpected."""
+    if isinstance(node, Mapping):
+        return {key: _as_target(child) for key, child in node.items() if child is not _UNEXPECTED}
+    if isinstance(node, (list, tuple)):
+        children = [None if child is _UNEXPECTED else _as_target(child) for child in node]
+        kind: Any = type(node)
+        return kind._make(children) if hasattr(kind, "_fields") else kind(children)
+    return node
+
+
+def _insert(tree: Any, place: Path, leaf: Any) -> None:
+    """Puts a leaf that the checkpoint has not where the library will find it missing."""
+    for key in place[:-1]:
+        if not isinstance(tree, dict) or not isinstance(tree.get(key, {}), dict):
+            break
+        tree = tree.setdefault(key, {})
+    else:
+        if isinstance(tree, dict):
+            tree[place[-1]] = leaf
+            return
+    shown = "/".join(map(display, place))
+    error = StructureMismatchError(
+        f"'{shown}' is wanted, and the checkpoint has no place for it",
+        status=lib.TREERING_MISMATCH_STRUCTURE,
+    )
+    error.missing = [shown]
+    raise error
