@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+# Restoring with and without targets: the same calls to the real Orbax and to treering.orbax.
+import collections
+import dataclasses
+import logging
+import warnings
+
+import jax
+import jax.numpy as jnp
+import ml_dtypes
+import numpy as np
+import pytest
+
+import treering
+import treering.orbax as ours
+
+theirs = pytest.importorskip("orbax.checkpoint")
+
+Struct = jax.ShapeDtypeStruct
+Pair = collections.namedtuple("Pair", "left right")
+FLAT = {"j": jnp.arange(4.0), "n": np.arange(4.0), "i": 3, "f": 2.5}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class State:
+    w: object
+    step: object
+
+
+def mesh(count, *shape):
+    grid = np.asarray(jax.devices()[:count]).reshape(shape or (count,))
+    return jax.sharding.Mesh(grid, ("x", "y")[: len(shape) or 1])
+
+
+def named(count, *axes):
+    return jax.sharding.NamedSharding(mesh(count), jax.sharding.PartitionSpec(*axes))
+
+
+def shown(value):
+    """A leaf as what == compares: its type, dtype, shape, sharding and values."""
+    if isinstance(value, jax.Array):
+        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+            return "key", str(value.dtype), np.asarray(jax.random.key_data(value)).tolist()
+        where = sorted((d.id, str(i)) for d, i in value.sharding.devices_indices_map(value.shape).items())
+        return "jax", str(value.dtype), value.shape, where, np.asarray(value).tolist()
+    if isinstance(value, np.ndarray):
+        return "numpy", str(value.dtype), value.shape, value.tolist()
+    return type(value).__name__, value
+
+
+def same_tree(a, b):
+    flat_a, flat_b = (jax.tree_util.tree_flatten_with_path(tree) for tree in (a, b))
+    assert [p for p, _ in flat_a[0]] == [p for p, _ in flat_b[0]]
+    for (path, x), (_, y) in zip(flat_a[0], flat_b[0]):
+        assert shown(x) == shown(y), jax.tree_util.keystr(path)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    level = logging.getLogger("absl").level
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logging.getLogger("absl").setLevel(level)
+
+
+@pytest.fixture
+def both(tmp_path):
+    """Saves a tree with both by PyTreeSave or StandardSave, and answers for both what a call gives."""
+
+    def run(tree, call, save="PyTreeSave", save_args=None):
+        answers = []
+        for name, ocp in (("theirs", theirs), ("ours", ours)):
+            path = tmp_path / name
+            handler = ocp.PyTreeCheckpointHandler() if save == "PyTreeSave" else ocp.StandardCheckpointHandler()
+            made = save_args and save_args(ocp)
+            with ocp.Checkpointer(handler) as checkpointer:
+                checkpointer.save(path, args=getattr(ocp.args, save)(tree, made), force=True)
+                try:
+                    answers.append(call(ocp, checkpointer, path))
+                except Exception as error:
+                    answers.append(error)
+        return answers
+
+    return run
+
+
+def agree(answers):
+    orbax, mine = answers
+    if isinstance(orbax, Exception):
+        builtins = [c for c in type(orbax).__mro__ if c.__module__ == "builtins"][:-3]
+        assert isinstance(mine, tuple(builtins)), (orbax, mine)
+    else:
+        assert not isinstance(mine, Exception), mine
+        same_tree(orbax, mine)
+
+
+STANDARD = {
+    "as saved": None,
+    "itself": FLAT,
+    "abstract": {"j": Struct((4,), np.float32), "n": Struct((4,), np.float64), "i": 0, "f": 0.0},
+    "casts": {"j": np.zeros(4, np.int8), "n": jnp.zeros(4, bool), "i": 1.5, "f": 1},
+    "scalars as arrays": {"j": FLAT["j"], "n": FLAT["n"], "i": jnp.zeros(()), "f": np.zeros(())},
+    "sharded": {**FLAT, "j": Struct((4,), np.float32, sharding=named(4, "x"))},
+    "numpy onto devices": {**FLAT, "n": Struct((4,), np.float32, sharding=named(2, "x"))},
+    "replicated": {**FLAT, "j": Struct((4,), np.float32, sharding=named(8))},
+    "other shape": {**FLAT, "j": jnp.zeros(3)},
+    "other rank": {**FLAT, "j": jnp.zeros((2, 2))},
+    "uneven": {**FLAT, "j": Struct((4,), np.float32, sharding=named(8, "x"))},
+    "missing": {"j": FLAT["j"]},
+    "extra": {**FLAT, "z": jnp.zeros(4)},
+    "extra abstract": {**FLAT, "z": Struct((4,), np.float32)},
+    "an object": {**FLAT, "j": object()},
+    "a list for a dict": list(FLAT.values()),
+}
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_a_standard_restore_answers_as_orbax_does(both, name):
+    target = STANDARD[name]
+
+    def call(ocp, checkpointer, path):
+        return checkpointer.restore(path, args=ocp.args.StandardRestore(target))
+
+    agree(both(FLAT, call, "StandardSave"))
+
+
+@pytest.mark.parametrize("shape", [(3,), (6,), (4,)])
+def test_a_restore_that_is_not_strict_cuts_and_fills_as_orbax_does(both, shape):
+    target = {**FLAT, "j": jnp.zeros(shape), "n": Struct(shape, np.float32, sharding=named(1))}
+
+    def call(ocp, checkpointer, path):
+        return checkpointer.restore(path, args=ocp.args.StandardRestore(target, strict=False))
+
+    agree(both(FLAT, call, "StandardSave"))
+
+
+PYTREE = {
+    "as saved": lambda ocp: {},
+    "item": lambda ocp: {"item": FLAT},
+    "item of other dtypes": lambda ocp: {"item": {**FLAT, "j": np.zeros((9, 9), np.int8)}},
+    "placeholder": lambda ocp: {"item": {**FLAT, "n": ocp.PLACEHOLDER}},
+    "missing": lambda ocp: {"item": {"j": 0}},
+    "partial": lambda ocp: {"item": {"j": 0, "f": 0}, "partial_restore": True},
+    "partial with more": lambda ocp: {"item": {"j": 0, "zz": 5}, "partial_restore": True},
+    "types": lambda ocp: {
+        "restore_args": {
+            "j": ocp.RestoreArgs(restore_type=np.ndarray, dtype=np.int8),
+            "n": ocp.ArrayRestoreArgs(sharding=named(2, "x"), dtype=np.float32),
+            "i": ocp.RestoreArgs(restore_type=float),
+            "f": ocp.RestoreArgs(),
+        }
+    },
+    "mesh and axes": lambda ocp: {
+        "item": FLAT,
+        "restore_args": {
+            **{name: ocp.RestoreArgs() for name in "nif"},
+            "j": ocp.ArrayRestoreArgs(mesh=mesh(4), mesh_axes=jax.sharding.PartitionSpec("x")),
+        },
+    },
+    "cut": lambda ocp: {
+        "restore_args": {
+            **{name: ocp.RestoreArgs() for name in "nif"},
+            "j": ocp.ArrayRestoreArgs(sharding=named(1), global_shape=(2,), strict=False),
+        }
+    },
+    "constructed": lambda ocp: {
+        "item": FLAT,
+        "restore_args": ocp.checkpoint_utils.construct_restore_args(
+            {"j": Struct((4,), np.int32, sharding=named(2, "x")), "n": np.zeros(4), "i": 1.0, "f": 2}
+        ),
+    },
+    "renamed": lambda ocp: {
+        "item": {"jj": 0, "f": 0, "g": 7},
+        "restore_args": {"jj": ocp.RestoreArgs(), "f": ocp.RestoreArgs(), "g": ocp.RestoreArgs()},
+        "transforms": {"jj": ocp.Transform(original_key="j")},
+    },
+    "computed": lambda ocp: {
+        "item": {"sum": 0, "i": 0, "old": 1},
+        "restore_args": {name: ocp.RestoreArgs() for name in ("sum", "i", "old")},
+        "transforms": {
+            "sum": ocp.RestoreTransform(
+                multi_value_fn=lambda key, tree, args: float(tree["i"]) + tree["f"],
+                multi_value_fn_input_args={"i": ocp.RestoreArgs(), "f": ocp.RestoreArgs()},
+            ),
+            "i": ocp.Transform(value_fn=lambda value: value * 2),
+            "old": ocp.Transform(use_fallback=True),
+        },
+    },
+    "a transform of what is not there": lambda ocp: {
+        "item": {"a": 0},
+        "restore_args": {"a": ocp.RestoreArgs()},
+        "transforms": {"a": ocp.Transform(original_key="nowhere")},
+    },
+    "transforms without an item": lambda ocp: {"transforms": {"a": ocp.Transform(original_key="j")}},
+}
+
+
+@pytest.mark.parametrize("name", PYTREE)
+def test_a_pytree_restore_answers_as_orbax_does(both, name):
+    def call(ocp, checkpointer, path):
+        return checkpointer.restore(path, args=ocp.args.PyTreeRestore(**PYTREE[name](ocp)))
+
+    agree(both(FLAT, call))
+
+
+NESTED = {
+    "layers": [{"w": jnp.ones((2, 3), jnp.bfloat16), "b": None}, {"w": jnp.zeros((2, 3), jnp.bfloat16), "b": None}],
+    "pair": Pair(np.arange(3, dtype=np.uint8), (1, [2.0, "text"])),
+    "state": State(jnp.arange(2), 5),
+    "empty": {"d": {}, "l": [], "t": ()},
+    "key": jax.random.key(3),
+    "raw": jax.random.PRNGKey(4),
+    "f8": jnp.ones(3, ml_dtypes.float8_e4m3fn),
+    "a/b": {"c.d": 1.0},
+}
+
+
+def test_a_nested_target_gets_the_same_from_both(both):
+    def call(ocp, checkpointer, path):
+        return checkpointer.restore(path, args=ocp.args.PyTreeRestore(NESTED))
+
+    answers = both(NESTED, call)
+    agree(answers)
+    assert type(answers[1]["pair"]) is Pair and type(answers[1]["state"]) is State
+    assert answers[1]["layers"][0]["b"] is None and answers[1]["empty"]["t"] == ()
+
+
+def test_casts_on_save_give_the_same_from_both(both):
+    def save_args(ocp):
+        return {
+            "j": ocp.SaveArgs(dtype=np.dtype("bfloat16")),
+            "n": ocp.SaveArgs(dtype=np.dtype("float32")),
+            "i": ocp.SaveArgs(dtype=np.dtype("float32")),
+            "f": ocp.SaveArgs(),
+        }
+
+    agree(both(FLAT, lambda ocp, checkpointer, path: checkpointer.restore(path), save_args=save_args))
+
+
+def test_what_is_sharded_comes_back_as_it_was_from_both(both):
+    tree = {"a": jax.device_put(jnp.arange(8.0).reshape(4, 2), named(4, "x")), "b": jax.device_put(1.5, named(8))}
+    agree(both(tree, lambda ocp, checkpointer, path: checkpointer.restore(path)))
+
+
+def test_metadata_tell_the_same_of_both(both):
+    tree = {**FLAT, "s": "text", "a": [jax.device_put(jnp.arange(4), named(2, "x"))]}
+    found = both(tree, lambda ocp, checkpointer, path: checkpointer.metadata(path).item_metadata)
+    flat = [jax.tree_util.tree_flatten_with_path(metadata)[0] for metadata in found]
+    assert [path for path, _ in flat[0]] == sorted((p for p, _ in flat[1]), key=str)
+    mine = {str(path): leaf for path, leaf in flat[1]}
+    for path, leaf in flat[0]:
+        other = mine[str(path)]
+        assert type(leaf).__name__ == type(other).__name__ and leaf.name == other.name
+        if hasattr(leaf, "shape"):
+            assert (leaf.shape, leaf.dtype) == (other.shape, other.dtype)
+            assert (leaf.sharding is None) == (other.sharding is None)
+            if leaf.sharding is not None:
+                assert leaf.sharding.to_jax_sharding().is_equivalent_to(
+                    other.sharding.to_jax_sharding(), len(leaf.shape)
+                )
+
+
+# ---- what Orbax loses or does not see
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Saves a tree with treering.orbax; the checkpointer's restore, on that path."""
+
+    def run(tree, **args):
+        checkpointer = ours.Checkpointer(ours.PyTreeCheckpointHandler())
+        checkpointer.save(tmp_path / "a", tree, force=True)
+        return lambda *more, **named: checkpointer.restore(tmp_path / "a", *more, **named)
+
+    return run
+
+
+def test_nothing_is_lost_without_a_target(save):
+    tree = {
+        1: (1, np.float32(2), [jnp.int8(3)]),
+        "1": Pair(True, 1 + 2j),
+        "empty": [(), {}, None, np.zeros((0, 3)), jnp.zeros((2, 0))],
+        "bytes": b"\0\xff",
+        "big": 2**80,
+        "o": collections.OrderedDict([("z", "~a/b"), ("a", np.bool_(True))]),
+        "f8": np.arange(3).astype(ml_dtypes.float8_e4m3),
+        "key": jax.random.key(1, impl="rbg"),
+    }
+    back = save(tree)()
+    assert list(back) == list(tree) and type(back[1]) is tuple
+    assert back["1"] == (True, 1 + 2j) and back["1"]._fields == ("left", "right")
+    assert back["empty"][:3] == [(), {}, None] and back["empty"][3].shape == (0, 3)
+    assert isinstance(back["empty"][4], jax.Array) and back["empty"][4].shape == (2, 0)
+    assert back["bytes"] == b"\0\xff" and back["big"] == 2**80
+    assert type(back["o"]) is collections.OrderedDict and list(back["o"].items()) == [("z", "~a/b"), ("a", True)]
+    assert type(back[1][1]) is np.float32 and back[1][2][0].dtype == jnp.int8
+    assert back["f8"].dtype == ml_dtypes.float8_e4m3
+    assert jax.random.key_impl(back["key"]) == jax.random.key_impl(tree["key"])
+
+
+def test_names_with_dots_do_not_collide(save):
+    back = save({"a": {"b": np.zeros(2)}, "a.b": np.ones(2)})()
+    assert back["a"]["b"].tolist() == [0, 0] and back["a.b"].tolist() == [1, 1]
+
+
+def test_an_int_key_is_found_by_its_text_unless_that_is_ambiguous(save):
+    assert save({1: 5})(args=ours.args.PyTreeRestore({"1": 0})) == {"1": 5}
+    restore = save({1: 5, "1": 6})
+    assert restore(args=ours.args.PyTreeRestore({"1": 0, 1: 0})) == {"1": 6, 1: 5}
+    assert restore(args=ours.args.PyTreeRestore({1: 0}, partial_restore=True)) == {1: 5}
+
+
+def test_a_wrong_shape_of_a_numpy_leaf_is_an_error(save):
+    with pytest.raises(ValueError, match=r"n: Requested shape: \(3,\).*stored shape: \(4,\)"):
+        args = {"n": ours.ArrayRestoreArgs(shape=(3,), restore_type=np.ndarray)}
+        save({"n": np.arange(4)})(restore_args=args)
+
+
+def test_none_in_a_target_does_not_hide_a_stored_array(save):
+    with pytest.raises(ValueError, match="a: Source: MISSING"):
+        save({"a": np.ones(2), "b": 1})(args=ours.args.PyTreeRestore({"a": None, "b": 0}))
+
+
+def test_a_mismatch_lists_all_that_differs(save):
+    restore = save({"a": 1, "b": {"c": 2}})
+    with pytest.raises(treering.StructureMismatchError) as raised:
+        restore(args=ours.args.PyTreeRestore({"a": 0, "x": 0}))
+    assert raised.value.missing == ("x",) and raised.value.unexpected == ("b/c",)
+    assert isinstance(raised.value, ValueError) and "partial_restore" in str(raised.value)
+
+
+def test_a_partial_restore_reports_what_is_not_there(save):
+    restore = save({"a": 1})
+    with pytest.warns(UserWarning, match="left as they are: x"):
+        found = restore(args=ours.args.PyTreeRestore({"a": 0, "x": 7}, partial_restore=True))
+    assert found == {"a": 1, "x": 7}
+    with pytest.raises(ValueError, match="x: Source"):
+        target = {"a": 0, "x": Struct((2,), np.float32)}
+        restore(args=ours.args.PyTreeRestore(target, partial_restore=True))
+
+
+def test_only_what_a_target_names_is_read(save, monkeypatch):
+    restore = save({"a": np.ones(3), "b": np.zeros(3)})
+    given = []
+    load = treering.load
+    monkeypatch.setattr(treering, "load", lambda path, target=None, **more: given.append(target) or load(path, target, **more))
+    assert restore(args=ours.args.PyTreeRestore({"a": 0}, partial_restore=True))["a"].tolist() == [1, 1, 1]
+    assert given[0]["b"] is ...
+
+
+def test_a_sharding_over_more_devices_than_there_are_is_a_topology_mismatch(save, tmp_path, monkeypatch):
+    restore = save({"a": jax.device_put(jnp.arange(8), named(8, "x"))})
+    two = jax.devices()[:2]
+    monkeypatch.setattr(jax, "devices", lambda *backend: two)
+    with pytest.raises(ValueError, match="Topology mismatch detected"):
+        restore()
+    sharding = jax.sharding.NamedSharding(
+        jax.sharding.Mesh(np.asarray(two), ("x",)), jax.sharding.PartitionSpec("x")
+    )
+    wanted = ours.args.StandardRestore(fallback_sharding=sharding)
+    found = ours.StandardCheckpointer().restore(tmp_path / "a", args=wanted)
+    assert found["a"].sharding == sharding and found["a"].tolist() == list(range(8))
