@@ -20,40 +20,78 @@ from __future__ import annotations
 
 from typing import Any
 
-_MODULES = (
-    "args", "arrays", "checkpoint_args", "checkpoint_managers", "checkpoint_utils", "checkpointers",
-    "future", "handler_registration", "handlers",
-    "metadata", "options", "path", "test_utils", "transform_utils", "tree", "type_handlers", "utils",
-)  # fmt: skip
-_NAMES = {
-    "abstract_checkpoint_manager": ["AbstractCheckpointManager"],
-    "checkpoint_manager": ["CheckpointManager", "CheckpointManagerOptions", "StepAlreadyExistsError"],
-    "options": ["AsyncOptions"],
-    "handlers": [
-        "ArrayCheckpointHandler", "AsyncCheckpointHandler", "BasePyTreeCheckpointHandler",
-        "CheckpointHandler", "CheckpointHandlerRegistry", "CompositeCheckpointHandler",
-        "CompositeOptions", "DefaultCheckpointHandlerRegistry", "JaxRandomKeyCheckpointHandler",
-        "JsonCheckpointHandler", "NumpyRandomKeyCheckpointHandler", "PyTreeCheckpointHandler",
-        "StandardCheckpointHandler",
-    ],
-    "checkpointers": [
-        "AbstractCheckpointer", "AsyncCheckpointer", "Checkpointer", "PyTreeCheckpointer",
-        "StandardCheckpointer",
-    ],
-    "type_handlers": ["ArrayRestoreArgs", "PLACEHOLDER", "RestoreArgs", "SaveArgs"],
-    "transform_utils": [
-        "RestoreTransform", "Transform", "apply_transformations", "merge_trees",
-    ],
-    "future": ["Future"],
-}  # fmt: skip
+from .._version import __version__
+from . import (
+    args,
+    arrays,
+    checkpoint_args,
+    checkpoint_manager,
+    checkpoint_managers,
+    checkpoint_utils,
+    checkpointers,
+    future,
+    handler_registration,
+    handlers,
+    metadata,
+    options,
+    path,
+    test_utils,
+    transform_utils,
+    tree,
+    type_handlers,
+    utils,
+)
+from .abstract_checkpoint_manager import AbstractCheckpointManager
+from .checkpoint_manager import CheckpointManager, CheckpointManagerOptions, StepAlreadyExistsError
+from .checkpointers import (
+    AbstractCheckpointer,
+    AsyncCheckpointer,
+    Checkpointer,
+    PyTreeCheckpointer,
+    StandardCheckpointer,
+)
+from .future import Future
+from .handlers import (
+    ArrayCheckpointHandler,
+    AsyncCheckpointHandler,
+    BasePyTreeCheckpointHandler,
+    CheckpointHandler,
+    CheckpointHandlerRegistry,
+    CompositeCheckpointHandler,
+    CompositeOptions,
+    DefaultCheckpointHandlerRegistry,
+    JaxRandomKeyCheckpointHandler,
+    JsonCheckpointHandler,
+    NumpyRandomKeyCheckpointHandler,
+    PyTreeCheckpointHandler,
+    StandardCheckpointHandler,
+)
+from .options import AsyncOptions
+from .path import step
+from .transform_utils import RestoreTransform, Transform, apply_transformations, merge_trees
+from .type_handlers import PLACEHOLDER, ArrayRestoreArgs, RestoreArgs, SaveArgs
 
 
-def __getattr__(name: str) -> Any:  # what few programs need is imported when it is asked for
-    import importlib
+def __getattr__(name: str) -> Any:  # the newer API imports this one
+    if name == "v1":
+        import importlib
 
-    if name in _MODULES:
-        return importlib.import_module("." + name, __name__)
-    for module, names in _NAMES.items():
-        if name in names:
-            return getattr(importlib.import_module("." + module, __name__), name)
+        return importlib.import_module(".v1", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "AbstractCheckpointManager", "AbstractCheckpointer", "ArrayCheckpointHandler",
+    "ArrayRestoreArgs", "AsyncCheckpointHandler", "AsyncCheckpointer", "AsyncOptions",
+    "BasePyTreeCheckpointHandler", "CheckpointHandler", "CheckpointHandlerRegistry",
+    "CheckpointManager", "CheckpointManagerOptions", "Checkpointer", "CompositeCheckpointHandler",
+    "CompositeOptions", "DefaultCheckpointHandlerRegistry", "Future",
+    "JaxRandomKeyCheckpointHandler", "JsonCheckpointHandler", "NumpyRandomKeyCheckpointHandler",
+    "PLACEHOLDER", "PyTreeCheckpointHandler", "PyTreeCheckpointer", "RestoreArgs",
+    "RestoreTransform", "SaveArgs", "StandardCheckpointHandler", "StandardCheckpointer",
+    "StepAlreadyExistsError", "Transform", "__version__", "apply_transformations", "args", "arrays",
+    "checkpoint_args", "checkpoint_manager", "checkpoint_managers", "checkpoint_utils",
+    "checkpointers", "future", "handler_registration", "handlers", "merge_trees", "metadata",
+    "options", "path", "step", "test_utils", "transform_utils", "tree", "type_handlers", "utils",
+    "v1",
+]  # fmt: skip
