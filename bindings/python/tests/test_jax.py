@@ -107,6 +107,23 @@ def test_a_shared_variable_is_stored_once_and_shared_again(round_trip, tmp_path)
     assert treering.info(tmp_path / "run.ring")["raw_bytes"] < 8000
 
 
+@pytest.mark.skipif(not hasattr(jax, "new_ref"), reason="this JAX has no mutable arrays")
+def test_mutable_arrays_are_saved_as_they_are_now_and_stay_shared(round_trip, tmp_path):
+    ref = jax.new_ref(jnp.ones(1000))
+    tree = {"a": ref, "b": [ref], "other": jax.new_ref(jnp.zeros(2))}
+    ref[0] = 5.0
+    back = round_trip(tree)
+    assert isinstance(back["a"], jax.Array) and back["a"] is back["b"][0] and back["a"][0] == 5
+    assert treering.info(tmp_path / "run.ring")["raw_bytes"] < 8000
+    back = round_trip(tree, target=tree)
+    assert type(back["a"]) is type(ref) and back["a"] is back["b"][0] and back["a"] is not ref
+    back["a"][0] = 6.0
+    assert ref[0] == 5 and back["other"][...].tolist() == [0, 0]
+    response = treering.save_async(tmp_path / "later", tree)
+    ref[0] = 7.0
+    assert response.result(60) is None and treering.load(tmp_path / "later")["a"][0] == 5
+
+
 def test_a_variable_may_hold_a_tree(round_trip):
     frozen, inner = flax.core.freeze({"z": jnp.ones(1)}), nnx.Param(jnp.ones(3))
     state = nnx.State(

@@ -134,6 +134,13 @@ class Flattener:
         dtype = _dtypes.storable(np.empty(0, dtype), where).dtype
         self.row(key, kind, attributes, _dtypes.empty(shape, dtype), finish)
 
+    def shared(self, key: Any, first: int) -> None:
+        """A leaf that is the one of an earlier row."""
+        boxed = first in self.boxes
+        if boxed:
+            self.boxes[len(self.codes)] = first
+        self.row(key, PLACEHOLDER if boxed else ALIAS, (), first, first)
+
     def boxed(self, key: Any, boxes: Any) -> None:
         """A leaf of a target that is read by the boxes of its devices."""
         boxes.dtype = _dtypes.storable(np.empty(0, boxes.dtype), self.here(key)).dtype

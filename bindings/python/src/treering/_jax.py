@@ -30,6 +30,8 @@ def handler(cls: type) -> Handler | None:
         return _array if cls.__name__ == "ArrayImpl" else _any_array
     if cls is jax.ShapeDtypeStruct:
         return _shape_dtype
+    if cls is getattr(jax, "Ref", None):
+        return _ref
     if core is not None and cls is getattr(core, "FrozenDict", None):
         return _mapping(named(FROZEN_NAME), lambda items: cls(dict(items)))
     return None
@@ -73,6 +75,26 @@ def _array(self: Flattener, key: Any, value: Any, extra: Any) -> None:
     self.keys.append(key)
     self.values.append(array)
     self.codes.append(code)
+
+
+def _ref(self: Flattener, key: Any, value: Any, extra: Any) -> None:
+    """A mutable array: what it holds now. One that is met again is one leaf."""
+    first = self.variables.get(id(value))
+    if first is not None:
+        self.shared(key, first)
+        return
+    row = self.variables[id(value)] = len(self.codes)
+    self.kept.append(value)
+    if not self.target:
+        self.node(key, value[...], extra)
+        return
+    jax = sys.modules["jax"]
+    self.node(key, jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding), extra)
+    self.finish[row] = _wrap_finisher(self.finish[row], jax.new_ref)
+
+
+def _wrap_finisher(inner: Any, outer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda raw: outer(raw if inner is None else inner(raw))
 
 
 def _refuse_deleted(self: Flattener, key: Any, value: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._ffi import lib
-from ._flatten import ALIAS, CUSTOM, DICT, PLACEHOLDER, STATE_NAME, _items, named
+from ._flatten import CUSTOM, DICT, STATE_NAME, _items, named
 from ._values import type_name
 
 _CONTAINERS = (type(None), Mapping, list, tuple)
@@ -135,10 +135,7 @@ def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
     nnx = sys.modules["flax.nnx"]
     first = self.variables.get(id(value))
     if first is not None:
-        boxed = self.target and first in self.boxes
-        self.row(key, PLACEHOLDER if boxed else ALIAS, (), first, first)
-        if boxed:
-            self.boxes[len(self.codes) - 1] = first
+        self.shared(key, first)
         return
     attributes = _variable_attributes(value, nnx)
     raw = value.get_raw_value()

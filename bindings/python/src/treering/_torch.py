@@ -16,7 +16,7 @@ import numpy as np
 
 from . import _dtypes
 from ._ffi import ffi, lib
-from ._flatten import ALIAS, ARRAY, Flattener, Handler
+from ._flatten import ARRAY, Flattener, Handler
 
 TORCH = ((lib.TREERING_ATTR_ORIGIN, b"torch"),)
 _NAMES = (
@@ -48,7 +48,7 @@ def _tensor(self: Flattener, key: Any, value: Any, extra: Any) -> None:
     shared = _identity(value)
     first = None if shared is None else self.variables.get(shared)
     if first is not None:
-        self.row(key, ALIAS, (), first, first)
+        self.shared(key, first)
         return
     if shared is not None:
         self.variables[shared] = len(self.codes)
