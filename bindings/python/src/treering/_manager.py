@@ -33,12 +33,16 @@ _ITEM_SIZE = ffi.sizeof("treering_save_item")
 class CheckpointManager(Reading):
     """A directory with the checkpoints of a run, one for each step.
 
-        with treering.CheckpointManager("run", max_to_keep=3) as manager:
-            if manager.latest_step() is not None:
-                state = manager.restore(target=state)
-            for step in range(first, last):
-                state = train_step(state)
-                manager.save(step, state, metrics={"loss": loss})
+    >>> state = {"w": np.zeros(3)}
+    >>> with treering.CheckpointManager("run", max_to_keep=2) as manager:
+    ...     if manager.latest_step() is not None:
+    ...         state = manager.restore(target=state)
+    ...     for step in range(3):
+    ...         state = {"w": state["w"] + 1}  # a step of training
+    ...         begun = manager.save(step, state, metrics={"loss": 1 / (step + 1)})
+    ...     manager.wait_until_finished()
+    ...     manager.all_steps(), manager.metrics(2)
+    ([1, 2], {'loss': 0.3333333333333333})
 
     A step exists once its checkpoint is whole and on the disk, and whatever happens during a save
     (a crash, a kill, a full disk), the steps that were there stay. One manager at a time writes;

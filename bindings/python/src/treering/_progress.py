@@ -21,13 +21,10 @@ SHORT = 8 << 20  # bytes: what is smaller is over before anybody could interrupt
 
 
 class Watch:
-    """Around one call or several calls of one operation.
+    """A context around one call or several calls of one operation.
 
-        with Watch(progress, "saving 'run.ring'", size) as watch:
-            settings = options("treering_save_options", **watch.fields)
-            watch.check(lib.treering_save(..., settings, error), error)
-
-    `size` is about how many bytes there are to do, None if that is not known.
+    `fields` go into the options of each call, and `check` takes its answer. `size` is about how many
+    bytes there are to do, None if that is not known.
     """
 
     def __init__(self, progress: Progress = None, what: str = "", size: int | None = None) -> None:
