@@ -39,8 +39,8 @@ from . import (
     transform_utils,
     tree,
     type_handlers,
-    utils,
 )
+from . import tree as utils
 from .abstract_checkpoint_manager import AbstractCheckpointManager
 from .checkpoint_manager import CheckpointManager, CheckpointManagerOptions, StepAlreadyExistsError
 from .checkpointers import (

@@ -97,16 +97,16 @@ class LegacyHandler(AsyncCheckpointHandler):
     def __init__(self, handler: CheckpointHandler) -> None:
         self.handler = handler
 
-    def save(self, directory: Any, args: LooseArgs) -> None:  # type: ignore[override]
+    def save(self, directory: Any, args: LooseArgs) -> None:
         self.handler.save(directory, *args.args, **args.kwargs)
 
-    async def async_save(self, directory: Any, args: LooseArgs) -> Any:  # type: ignore[override]
+    async def async_save(self, directory: Any, args: LooseArgs) -> Any:
         if isinstance(self.handler, AsyncCheckpointHandler):
             return await self.handler.async_save(directory, *args.args, **args.kwargs)
         self.save(directory, args)
         return []
 
-    def restore(self, directory: Any, args: LooseArgs) -> Any:  # type: ignore[override]
+    def restore(self, directory: Any, args: LooseArgs) -> Any:
         return self.handler.restore(directory, *args.args, **args.kwargs)
 
     def metadata(self, directory: Any) -> Any:

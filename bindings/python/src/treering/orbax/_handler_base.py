@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 import pathlib
-from typing import Any
+from typing import Any, TypeVar
 
 
 class CheckpointHandler(abc.ABC):
@@ -56,7 +56,10 @@ class DeferredPathAsyncCheckpointHandler(AsyncCheckpointHandler):
 _by_name: dict[str, type[CheckpointHandler]] = {}
 
 
-def register_handler_type(cls: type[CheckpointHandler]) -> type[CheckpointHandler]:
+_Handler = TypeVar("_Handler", bound=CheckpointHandler)
+
+
+def register_handler_type(cls: type[_Handler]) -> type[_Handler]:
     """Lets checkpoints that record this handler's `typestr` be restored without arguments."""
     _by_name[cls.typestr()] = cls
     return cls

@@ -253,9 +253,9 @@ def locate(path: Any) -> tuple[str, str | None]:
         for file in (candidate, os.path.join(candidate, LAID_OUT)):
             if os.path.isfile(file):
                 return file, item
-        file = _step_file(candidate)
-        if file is not None:
-            return file, item
+        step = _step_file(candidate)
+        if step is not None:
+            return step, item
     if os.path.isdir(name):
         raise treering.NotTreeringError(
             f"Found incomplete checkpoint at {name}: a folder, and no checkpoint of treering; if Orbax "

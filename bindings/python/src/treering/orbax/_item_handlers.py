@@ -17,7 +17,6 @@ from . import _restoring
 from ._custom import BuiltInHandler, LegacyHandler, LooseArgs
 from ._handler_base import CheckpointHandler
 from ._storing import storable
-from ._tree_handlers import RestoreArgs
 from .checkpoint_args import (
     CheckpointArgs,
     get_registered_args_cls,
@@ -27,6 +26,7 @@ from .checkpoint_args import (
 )
 from .composite import Composite
 from .handler_registration import CheckpointHandlerRegistry, DefaultCheckpointHandlerRegistry
+from .type_handlers import RestoreArgs
 
 
 class JsonCheckpointHandler(BuiltInHandler):

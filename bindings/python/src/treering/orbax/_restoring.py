@@ -195,8 +195,8 @@ def _mismatch(missing: list[Any], extra: list[Any]) -> treering.StructureMismatc
         f"given, Target the one on disk):\n{shown}{more}\n"
         "PLACEHOLDER (...) leaves a leaf out; partial_restore=True reads what the item names"
     )
-    error.missing = tuple(text(path) for path, _ in extra)
-    error.unexpected = tuple(text(path) for path, _ in missing)
+    error.missing = [text(path) for path, _ in extra]
+    error.unexpected = [text(path) for path, _ in missing]
     return error
 
 

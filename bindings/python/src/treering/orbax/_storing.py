@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import treering
 
@@ -96,9 +97,10 @@ def _plain(value: Any, path: Path) -> Any:
         return value
     if isinstance(value, np.generic) and not isinstance(value, (np.void, np.character, np.object_)):
         return value
-    for base in _KEPT:
-        if isinstance(value, base):
-            return base(value)
+    made: Any
+    for made in _KEPT:
+        if isinstance(value, made):
+            return made(value)
     abstract = isinstance(value, (type, jax.ShapeDtypeStruct, treering.AbstractLeaf))
     if hasattr(value, "__array__") and not abstract:
         array = np.asarray(value)
@@ -111,7 +113,7 @@ def cast(value: Any, dtype: Any) -> Any:
     """A leaf as another dtype: arrays as arrays, numbers as numbers; keys and texts as they are."""
     if isinstance(value, (str, bytes, treering.PRNGKey)):
         return value
-    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return value
     if isinstance(value, (np.ndarray, np.generic, jax.Array)):
         return value if value.dtype == dtype else value.astype(dtype)

@@ -16,6 +16,7 @@ from .._nodes import json_text
 from . import _restoring, _wanted
 from ._custom import BuiltInHandler
 from ._storing import cast, storable
+from ._walk import text
 from .checkpoint_args import CheckpointArgs, register_with_handler
 from .metadata import TreeMetadata
 from .metadata.tree import of_tree
@@ -95,9 +96,7 @@ class PyTreeCheckpointHandler(_TreeHandler):
         given = {} if args.restore_args is None else _restoring.args_by_path(args.restore_args)
 
         def wanted(path: Any, leaf: Any) -> Any:
-            if leaf is ...:
-                return _wanted.of_restore_args(leaf)
-            return _wanted.of_restore_args(given.get(path))
+            return _wanted.of_restore_args(leaf if leaf is ... else given.get(path))
 
         return _restoring.into_target(place, args.item, wanted, args.partial_restore)
 
@@ -125,7 +124,7 @@ class StandardCheckpointHandler(_TreeHandler):
             return _restoring.as_saved(place, fallback)
 
         def wanted(path: Any, leaf: Any) -> Any:
-            found = _wanted.of_target(leaf, _restoring.text(path))
+            found = _wanted.of_target(leaf, text(path))
             return dataclasses.replace(found, strict=args.strict, fallback=fallback)
 
         return _restoring.into_target(place, args.item, wanted)

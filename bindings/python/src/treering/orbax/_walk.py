@@ -62,7 +62,7 @@ def node(value: Any) -> Node | None:
         make_record = lambda children: Record(value.type_name, zip(names, children))  # noqa: E731
         return list(value.fields.items()), make_record
     if isinstance(value, Mapping) and hasattr(value, "raw_mapping"):  # an nnx.State
-        return _mapping(value.raw_mapping, cls)
+        return _mapping(getattr(value, "raw_mapping"), cls)  # noqa: B009
     if isinstance(value, Mapping) and cls.__name__ in ("OrderedDict", "FrozenDict"):
         return _mapping(value, cls)
     return _of_jax(value) or _of_dataclass(value)

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import treering
 
@@ -61,8 +62,8 @@ def usable_sharding(sharding: Any) -> Any:
     return sharding
 
 
-def of_restore_args(args: RestoreArgs | None) -> Wanted:
-    """What RestoreArgs ask for."""
+def of_restore_args(args: Any) -> Wanted:
+    """What RestoreArgs ask for; None: nothing; PLACEHOLDER: not to read the leaf."""
     if args is None:
         return Wanted()
     if is_placeholder(args) or args.restore_type in (PLACEHOLDER, type(PLACEHOLDER)):
@@ -89,7 +90,7 @@ def of_target(leaf: Any, path: str) -> Wanted:
     if isinstance(leaf, (jax.ShapeDtypeStruct, jax.Array)):
         kind = jax.Array if isinstance(leaf, jax.Array) or leaf.sharding is not None else None
         sharding = usable_sharding(getattr(leaf, "sharding", None))
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return Wanted(kind, None, sharding, tuple(leaf.shape), key=leaf.dtype)
         return Wanted(kind or "array", leaf.dtype, sharding, tuple(leaf.shape))
     if isinstance(leaf, np.ndarray):
@@ -227,7 +228,7 @@ def _reshaped(value: Any, wanted: Wanted, stored: tuple[int, ...], path: str) ->
 def _key(value: Any, leaf: treering.AbstractLeaf, wanted: Wanted, path: str) -> Any:
     """A typed key; it is never cast or made into an array."""
     impl = str(leaf.attributes.get("prng_impl", ""))
-    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         made = value
     else:
         words = value.words if isinstance(value, treering.PRNGKey) else value
@@ -241,6 +242,6 @@ def _key(value: Any, leaf: treering.AbstractLeaf, wanted: Wanted, path: str) -> 
 
 def wrapped_as_key(value: Any, wanted: Wanted) -> Any:
     """Words that were saved as plain numbers, as the typed keys that a target has."""
-    if wanted.key is None or jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if wanted.key is None or jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return value
     return jax.random.wrap_key_data(jax.device_put(value), impl=wanted.key._impl.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import _walk
@@ -63,7 +64,7 @@ def _args(leaf: Any, sharding: Any, with_shape: bool, strict: bool, path: str) -
     if isinstance(leaf, (jax.ShapeDtypeStruct, jax.Array, ArrayMetadata)):
         if sharding is None:
             return RestoreArgs(restore_type=np.ndarray, dtype=leaf.dtype)
-        key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         shape = tuple(leaf.shape) if with_shape and not key else None
         dtype = None if key else leaf.dtype
         return ArrayRestoreArgs(

@@ -368,7 +368,7 @@ class StandardCheckpointer(AsyncCheckpointer):
         wanted = args or (state if isinstance(state, StandardSaveArgs) else StandardSaveArgs(state, save_args))
         super().save(directory, args=wanted, force=force, custom_metadata=custom_metadata)
 
-    def restore(  # type: ignore[override]
+    def restore(
         self, directory: Any, target: Any = None, *, strict: bool = True, args: Any = None
     ) -> Any:
         """Restores a tree.

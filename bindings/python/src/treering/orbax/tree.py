@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from . import _walk
 
 
@@ -82,6 +84,11 @@ def get_param_names(tree: Any, include_empty_nodes: bool = False) -> Any:
 def tuple_path_from_keypath(keypath: Any) -> tuple[str, ...]:
     """The components of one of JAX's paths, as texts."""
     return _walk.parts(tuple(_walk.of_key(key) for key in keypath))
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether a leaf is a number of Python or NumPy."""
+    return isinstance(x, (int, float, np.number))
 
 
 def is_empty_node(value: Any) -> bool:

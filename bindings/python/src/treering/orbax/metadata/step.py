@@ -53,6 +53,6 @@ def get_step_metadata(path: Any) -> StepMetadata:
     from .. import _handling
 
     place = _handling.open_place(path)
-    found = _handling.record_metadata(place)
+    found: StepMetadata = _handling.record_metadata(place)
     found.item_metadata = None
     return found
