@@ -347,3 +347,20 @@ if __name__ == "__main__":
     done = script(text, path, method, env=environment)
     assert treering.load(f"{path}work")["a"].sum() == 1 << 22
     assert done.stderr.count("planted") == 1, done.stderr
+
+
+def test_a_save_that_begins_at_exit_is_finished(path):
+    text = """
+import atexit
+def late():
+    treering.save_async(sys.argv[1], {'a': np.ones(1 << 24)})
+    manager = treering.CheckpointManager(sys.argv[1] + ".run")
+    manager.save(1, {'a': np.ones(1 << 24)})
+    kept.append(manager)
+kept = []
+atexit.register(late)
+"""
+    done = script(text, path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert treering.load(path)["a"].sum() == 1 << 24
+    assert treering.load(f"{path}.run")["a"].sum() == 1 << 24

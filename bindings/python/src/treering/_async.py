@@ -145,9 +145,12 @@ class Response(Generic[T]):
     def _start(self, work: Callable[[], T]) -> None:
         _running.add(self)
         _at_exit_first()
+        if not threading.main_thread().is_alive():
+            _run(self, work)  # the interpreter has waited for its threads, and waits for no more
+            return
         try:
             threading.Thread(target=_run, args=(self, work), name=f"treering: {self._what}").start()
-        except RuntimeError:  # no more threads: the interpreter is shutting down, or a limit
+        except RuntimeError:  # there can be no more threads
             _run(self, work)
         except BaseException:
             _running.discard(self)
