@@ -30,7 +30,8 @@ def unzstd(data: bytes, limit: int, where: str) -> bytes:
         if size == 0:
             return b""
         decoder = zstandard.ZstdDecompressor()
-        return decoder.decompress(data, max_output_size=limit, allow_extra_data=False)
+        found: bytes = decoder.decompress(data, max_output_size=limit, allow_extra_data=False)
+        return found
     except zstandard.ZstdError as error:
         raise damaged(where, f"zstd cannot decode it: {error}") from None
 

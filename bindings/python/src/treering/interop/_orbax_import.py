@@ -230,16 +230,17 @@ def _into_file(
 def _into_store(
     source: str, target: str, chosen: list[OrbaxCheckpoint], items: Any, existing: str, limit: int
 ) -> Iterable[Imported]:
+    numbered: list[tuple[int, OrbaxCheckpoint]] = []
     for checkpoint in chosen:
         if checkpoint.step is None:
             raise InvalidArgumentError(
                 f"'{checkpoint.path}' is not named by a step: give `step`, or a destination that ends in"
                 " .ring"
             )
+        numbered.append((checkpoint.step, checkpoint))
     with CheckpointManager(target, asynchronous=False, metadata=_root_metadata(source)) as manager:
         there = set(manager.all_steps())
-        for checkpoint in chosen:
-            step = checkpoint.step
+        for step, checkpoint in numbered:
             if step in there and existing == "skip":
                 yield Imported(step, (), 0, 0, skipped=True)
                 continue

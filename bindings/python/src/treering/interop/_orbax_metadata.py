@@ -14,7 +14,7 @@ from ._faults import damaged, too_large, unsupported
 
 _DEPTH_LIMIT = 256
 _SEQUENCE, _NAME = 1, 2
-EMPTY = {"None": None, "Dict": {}, "List": [], "Tuple": (), "NamedTuple": None}
+EMPTY: dict[str, Any] = {"None": None, "Dict": {}, "List": [], "Tuple": (), "NamedTuple": None}
 
 
 class Entry(NamedTuple):
@@ -202,7 +202,7 @@ def _rich(node: Any, path: tuple[str, ...], leaf: Any, where: str) -> tuple[Any,
         return tuple, [(str(i), child) for i, child in enumerate(entries)]
     if category == "namedtuple" and fields == {"category", "module", "clazz", "entries"}:
         try:
-            pairs = [(entry["key"], entry["value"]) for entry in entries]
+            pairs = [(entry["key"], entry["value"]) for entry in entries or ()]
         except (KeyError, TypeError):
             raise damaged(where, f"{path}: a namedtuple whose entries lack a field") from None
         kind = _namedtuple(node["clazz"], tuple(key for key, _ in pairs), path, where)
@@ -218,6 +218,6 @@ def _namedtuple(name: Any, fields: tuple[Any, ...], path: Any, where: str) -> An
         if not isinstance(word, str) or not word.isidentifier() or keyword.iskeyword(word):
             raise damaged(where, f"{path}: a namedtuple with the name {word!r:.80}")
     try:
-        return collections.namedtuple(last, fields)  # type: ignore[misc]
+        return collections.namedtuple(last, fields)
     except ValueError as error:
         raise damaged(where, f"{path}: {error}") from None

@@ -66,7 +66,8 @@ def dtype_named(name: str, where: str) -> np.dtype[Any]:
             raise unsupported(where, f"has dtype {name}; `pip install ml_dtypes` brings it") from None
         scalar = getattr(ml_dtypes, name, None)
         if scalar is not None:
-            return np.dtype(scalar)
+            found: np.dtype[Any] = np.dtype(scalar)
+            return found
     raise unsupported(where, f"has dtype {name!r}, which is not read here")
 
 
@@ -133,7 +134,9 @@ def parse_v3(document: dict[str, Any], where: str) -> ArrayFormat:
     chunks = _shape(_field(grid, "configuration", dict, where).get("chunk_shape"), "chunks", where, 1)
     prefix, separator = _key_encoding(document, where)
     codecs = _field(document, "codecs", list, where)
-    inner, index_codecs, index_first = None, [], False
+    inner: tuple[int, ...] | None = None
+    index_codecs: list[str] = []
+    index_first = False
     if _name(codecs[0] if codecs else None, where) == "sharding_indexed":
         if len(codecs) > 1:
             raise unsupported(where, "codecs behind sharding_indexed")
