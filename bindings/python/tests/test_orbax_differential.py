@@ -57,7 +57,7 @@ def _unreadable_metrics(pair, call, theirs, ours):
 
 def _read_only(pair, call, theirs, ours):
     blocked = call[0] == "save" and call[2]["force"] and ours.value is False
-    return blocked and pair.chosen("read_only") is True and theirs.value is True
+    return blocked and pair.chosen("read_only") is True and theirs.value is not False
 
 
 def _negative(pair, call, theirs, ours):
