@@ -2,7 +2,7 @@
 # CheckpointManager under Orbax's names: what it does, and where it does better than Orbax.
 import datetime
 import json
-import os
+import resource
 import subprocess
 import sys
 import time
@@ -417,35 +417,24 @@ def test_a_policy_that_raises_does_so_before_anything_is_written(open_manager):
     assert manager.all_steps() == []
 
 
-def _fail_the_next_save(root):
-    """Its folder cannot be made: the store's data folder is a file for a while."""
-    data = root / "data"
-    os.rename(data, root / "data.away")
-    data.write_text("")
-
-    def mend():
-        data.unlink()
-        os.rename(root / "data.away", data)
-
-    return mend
-
-
-def test_a_failed_save_in_the_background_is_told_once_and_costs_no_step(open_manager, tmp_path):
+def test_a_failed_save_in_the_background_is_told_once_and_costs_no_step(open_manager):
     manager = open_manager(max_to_keep=1, enable_async_checkpointing=True)
     manager.save(0, args=standard(0))
     manager.wait_until_finished()
-    mend = _fail_the_next_save(tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
+        manager.save(1, args=ocp.args.StandardSave({"w": np.ones(1 << 20)}))
+        deadline = time.monotonic() + 20
+        while manager.is_saving_in_progress() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert manager.all_steps() == [0]
         with pytest.raises(OSError):
-            manager.save(1, args=standard(1))
-            deadline = time.monotonic() + 20
-            while manager.is_saving_in_progress() and time.monotonic() < deadline:
-                time.sleep(0.001)
             manager.check_for_errors()
     finally:
-        mend()
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     manager.check_for_errors()
-    assert manager.all_steps() == [0] and not manager.is_saving_in_progress()
+    assert manager.all_steps() == [0] and manager.restore(0)["n"] == 0
     assert manager.save(1, args=standard(1))
     manager.wait_until_finished()
     assert manager.all_steps() == [1]
