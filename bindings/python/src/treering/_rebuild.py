@@ -179,21 +179,48 @@ def _mapping(name: str, values: Any, module: Any) -> Any:
 
 
 _make_namedtuple: Any = collections.namedtuple  # of names that a file gives
-_NAMEDTUPLES: dict[Any, Any] = {}
+_NAMEDTUPLES: dict[Any, Any] = {}  # (name, fields) -> class
+_MADE: dict[Any, bool] = {}  # classes that are not the program's -> whether their module was imported
 
 
 def _namedtuple(name: str, fields: Any, values: Any) -> Any:
-    """A namedtuple of the name and fields of the one that was saved; one class for each."""
+    """A namedtuple of the name and fields of the one that was saved: of the program's class if it
+    has such a one, else of a class made here, one for each."""
+    module, _, qualified = name.partition(":")
     cls = _NAMEDTUPLES.get((name, fields))
-    if cls is None:
-        module, _, qualified = name.partition(":")
-        try:
-            cls = _make_namedtuple(qualified.rpartition(".")[2] or "NamedTuple", fields, rename=True)
-        except ValueError:  # no identifier: written by another language
-            cls = None
-        if cls is None or cls._fields != fields:
+    if cls is None or _MADE.get(cls, True) != (module in sys.modules):
+        cls = _imported(module, qualified, fields) or cls or _make(module, qualified, fields)
+        if cls is None:
             return _values.Record(name, dict(zip(fields, values)))
-        if qualified:
-            cls.__module__, cls.__qualname__ = module, qualified
+        if cls in _MADE:
+            _MADE[cls] = module in sys.modules
         _NAMEDTUPLES[name, fields] = cls
-    return cls._make(values)
+    return tuple.__new__(cls, values)
+
+
+def _imported(module: str, qualified: str, fields: Any) -> Any:
+    """The class of that name and these fields that the program has. Its module may have moved within
+    its package. Nothing is imported for it, and no code of it runs."""
+    found = None
+    for cls in tuple.__subclasses__():
+        if cls.__qualname__ != qualified or getattr(cls, "_fields", None) != fields or cls in _MADE:
+            continue
+        if cls.__module__ == module:
+            return cls
+        if cls.__module__.partition(".")[0] == module.partition(".")[0]:
+            found = cls
+    return found
+
+
+def _make(module: str, qualified: str, fields: Any) -> Any:
+    """A class, or None where name and fields are none of Python: written by another language."""
+    try:
+        cls: Any = _make_namedtuple(qualified.rpartition(".")[2] or "NamedTuple", fields, rename=True)
+    except ValueError:
+        return None
+    if cls._fields != fields:
+        return None
+    if qualified:
+        cls.__module__, cls.__qualname__ = module, qualified
+    _MADE[cls] = False
+    return cls
