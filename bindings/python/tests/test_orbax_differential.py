@@ -182,7 +182,6 @@ _OPTIONAL = {
     "should_save_fn": _constant([lambda step, latest: step % 2 == 0 or latest is None]),
     "todelete_subdir": _constant(["trash"]),
     "cleanup_tmp_directories": _constant([True]),
-    "enable_background_delete": _constant([True]),
     "preservation_policy": _keeps,
     "save_decision_policy": _saves,
 }

@@ -18,7 +18,7 @@ every reader of it takes. Neither orbax nor tensorstore is needed. Where an answ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
 from . import (
@@ -70,6 +70,9 @@ from .options import AsyncOptions
 from .path import step
 from .transform_utils import RestoreTransform, Transform, apply_transformations, merge_trees
 from .type_handlers import PLACEHOLDER, ArrayRestoreArgs, RestoreArgs, SaveArgs
+
+if TYPE_CHECKING:
+    from . import v1
 
 
 def __getattr__(name: str) -> Any:  # the newer API imports this one

@@ -110,7 +110,7 @@ class CheckpointManagerOptions:
             raise ValueError("enable_per_process_directory_creation needs primary_host=None")
         if self.read_only:
             self._take_back()
-        self.save_on_steps = frozenset(self.save_on_steps or ())  # type: ignore[arg-type]
+        self.save_on_steps = frozenset(self.save_on_steps or ())  # type: ignore[call-overload]
 
     def _check_broadcast(self) -> None:
         named = self.step_name_format

@@ -63,8 +63,7 @@ def handlers(
     if options.multiprocessing_options.primary_host is None and item_handlers is None:
         raise ValueError("primary_host=None needs item_handlers that are made with it, too")
     if isinstance(item_handlers, CheckpointHandler):
-        by_name = {DEFAULT_ITEM_NAME: item_handlers}
-        return CompositeCheckpointHandler(**by_name), True, asynchronous
+        return CompositeCheckpointHandler(default=item_handlers), True, asynchronous
     named: dict[str, Any] = dict.fromkeys(item_names or ())
     named.update(item_handlers or {})
     return CompositeCheckpointHandler(**named), False, asynchronous

@@ -160,7 +160,7 @@ def step_prefix_with_underscore(step_prefix: Optional[str]) -> str:
 
 def build_step_path(base_path: PathLike, name_format: Any, step: int) -> Path:
     """The path of a step, there or not."""
-    return Path(base_path) / name_format.build_name(step)
+    return Path(base_path) / str(name_format.build_name(step))
 
 
 def build_step_metadatas(
