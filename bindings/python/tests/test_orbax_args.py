@@ -268,3 +268,70 @@ def test_a_recorded_file_outside_of_its_folder_is_refused(tmp_path):
     treering.save(tmp_path / "a", items=items, metadata={"treering.orbax": record})
     with pytest.raises(treering.CorruptionError, match="outside"):
         ocp.Checkpointer(CounterHandler()).restore(tmp_path / "a")
+
+
+# ---- handlers of single leaves
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int
+
+
+class PointHandler(ocp.type_handlers.TypeHandler):
+    def typestr(self):
+        return "Point"
+
+    async def metadata(self, infos):
+        return ["a point" for _ in infos]
+
+    async def serialize(self, values, infos, args=None):
+        for value, info in zip(values, infos):
+            info.path.mkdir()
+            (info.path / "x").write_text(str(value.x))
+            (info.path / "y").write_text(str(value.y))
+        return []
+
+    async def deserialize(self, infos, args=None):
+        return [Point(*(int((info.path / name).read_text()) for name in "xy")) for info in infos]
+
+
+@pytest.fixture
+def points(monkeypatch):
+    from treering.orbax import _leaf_handlers
+
+    monkeypatch.setattr(_leaf_handlers, "_global", _leaf_handlers._Registry(*_leaf_handlers._STANDARD))
+    ocp.type_handlers.register_type_handler(Point, PointHandler())
+    return _leaf_handlers._global
+
+
+def test_a_handler_of_a_type_writes_and_reads_its_leaves(tmp_path, points):
+    tree = {"a": [Point(1, 2), np.arange(2)], "b": Point(3, 4)}
+    checkpointer = ocp.PyTreeCheckpointer()
+    checkpointer.save(tmp_path / "a", tree)
+    back = checkpointer.restore(tmp_path / "a")
+    assert back["a"][0] == Point(1, 2) and back["b"] == Point(3, 4) and back["a"][1].tolist() == [0, 1]
+    back = checkpointer.restore(tmp_path / "a", item={"a": (Point(0, 0), ...), "b": 0})
+    assert back == {"a": (Point(1, 2), ...), "b": Point(3, 4)}
+    metadata = checkpointer.metadata(tmp_path / "a").item_metadata
+    assert metadata["b"].name == "b" and metadata["a"][1].shape == (2,)
+    points._entries.pop()
+    with pytest.raises(ValueError, match="'a.0'.*'Point'.*Must register"):
+        checkpointer.restore(tmp_path / "a")
+
+
+def test_a_type_has_one_handler_unless_it_is_overridden(points):
+    handlers = ocp.type_handlers
+    assert handlers.has_type_handler(Point) and not handlers.has_type_handler(set)
+    assert isinstance(handlers.get_type_handler("Point"), PointHandler)
+    assert handlers.get_type_handler(np.ndarray).typestr() == "np.ndarray"
+    with pytest.raises(ValueError, match="already registered"):
+        handlers.register_type_handler(Point, PointHandler())
+    with pytest.raises(ValueError, match="Must register"):
+        handlers.get_type_handler(set)
+    newer = PointHandler()
+    handlers.register_type_handler(Point, newer, override=True)
+    assert handlers.get_type_handler(Point) is newer
+    assert handlers.create_type_handler_registry((Point, newer)).has(Point)
+    assert int in handlers.supported_types()

@@ -234,10 +234,16 @@ def laid_out(place: Any, container: str) -> Iterator[pathlib.Path]:
         for relative in place.details["folders"]:
             _inside(folder, relative).mkdir(parents=True, exist_ok=True)
         for relative, blob in place.details["files"].items():
-            target = _inside(folder, relative)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(treering.load(place.file, item=blob))
+            lay_out(folder, {relative: treering.load(place.file, item=blob)})
         yield folder
+
+
+def lay_out(folder: pathlib.Path, files: dict[str, bytes]) -> None:
+    """Writes files, by their path below the folder."""
+    for relative, data in files.items():
+        target = _inside(folder, relative)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
 
 
 def _inside(folder: pathlib.Path, relative: str) -> pathlib.Path:

@@ -18,6 +18,7 @@ import treering
 
 from . import _wanted
 from ._handling import Place
+from ._leaf_handlers import is_record
 from ._walk import Path, leaves, map_leaves, text
 from ._wanted import Wanted
 from .metadata import Metadata
@@ -43,7 +44,7 @@ class Stored:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.abstract = place.abstract()
-        self.leaves: dict[Path, treering.AbstractLeaf] = dict(leaves(self.abstract))
+        self.leaves: dict[Path, Any] = dict(leaves(self.abstract))
         self._texts: dict[Path, list[Path]] = {}
         for path in self.leaves:
             self._texts.setdefault(_as_text(path), []).append(path)
@@ -57,7 +58,7 @@ class Stored:
             return alike[0]
         if path and path[-1] == "value":
             found = self.find(path[:-1])
-            if found is not None and "variable_type" in self.leaves[found].attributes:
+            if found is not None and "variable_type" in attributes_of(self.leaves[found]):
                 return found
         return None
 
@@ -72,6 +73,11 @@ class Stored:
         return dict(leaves(self.place.load(map_leaves(self.abstract, leaf))))
 
 
+def attributes_of(leaf: Any) -> dict[str, Any]:
+    """A stored leaf's attributes; one that a handler wrote has none."""
+    return getattr(leaf, "attributes", {})
+
+
 def as_saved(place: Place, fallback: Any = None) -> Any:
     """The tree as it was saved, arrays over several devices with the sharding that they had.
 
@@ -82,17 +88,18 @@ def as_saved(place: Place, fallback: Any = None) -> Any:
     shardings = {
         path: _wanted.saved_sharding(leaf, fallback)
         for path, leaf in stored.leaves.items()
-        if "mesh" in (leaf.attributes.get("sharding") or {})
+        if "mesh" in (attributes_of(leaf).get("sharding") or {})
     }
+    special = {path for path, leaf in stored.leaves.items() if is_record(leaf)} | set(shardings)
     value = place.load()
-    if not shardings:
+    if not special:
         return value
 
     def placed(path: Path, leaf: Any) -> Any:
         found = stored.find(path)
-        if found not in shardings:
+        if found is None or found not in special:
             return leaf
-        wanted = Wanted(sharding=shardings[found])
+        wanted = Wanted(sharding=shardings.get(found))
         return _wanted.convert(leaf, stored.leaves[found], wanted, text(path))
 
     return map_leaves(value, placed)
@@ -179,9 +186,10 @@ def _read(stored: Stored, found: dict[Path, Path], wanted: dict[Path, Wanted]) -
     return values
 
 
-def _plain_key(want: Wanted, leaf: treering.AbstractLeaf) -> Wanted:
+def _plain_key(want: Wanted, leaf: Any) -> Wanted:
     """Where typed keys are wanted and plain words stored, the words are wanted as they are."""
-    return Wanted() if want.key is not None and leaf.kind != "prng_key" else want
+    plain = want.key is not None and getattr(leaf, "kind", None) == "array"
+    return Wanted() if plain else want
 
 
 def _mismatch(missing: list[Any], extra: list[Any]) -> treering.StructureMismatchError:

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import treering
 
-from ._walk import Path, _of_dataclass, component, leaves, node, text
+from . import _leaf_handlers
+from ._walk import Path, _of_dataclass, component, leaves, node, parts, text
 from .type_handlers import SaveArgs
 
 _KEPT = (bool, int, float, complex, str, bytes)
@@ -36,6 +37,10 @@ class _Conversion:
 
     def tree(self, value: Any, path: Path) -> Any:
         cls = type(value)
+        handler = _leaf_handlers.custom_handler(cls)
+        if handler is not None:
+            name = ".".join(parts(path))
+            return _leaf_handlers.write(handler, value, name, self.args.get(path))
         if cls is np.ndarray or cls in _KEPT:
             return self.leaf(value, path) if self.args else value
         found = node(value)

@@ -17,6 +17,7 @@ import numpy as np
 from treering import AbstractLeaf, Record
 
 from .._values import is_static, make_dataclass
+from . import _leaf_handlers
 from .metadata import Metadata
 from .transform_utils import Transform
 from .type_handlers import RestoreArgs, SaveArgs
@@ -45,6 +46,8 @@ def node(value: Any) -> Node | None:
     """(children by component, how to make such a node of other children); None for a leaf."""
     cls = type(value)
     if cls in _leaf_types:
+        return None
+    if _leaf_handlers.is_record(value) or _leaf_handlers.custom_handler(cls) is not None:
         return None
     if isinstance(value, _LEAVES):
         _leaf_types.add(cls)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import treering
 
+from . import _leaf_handlers
 from ._storing import cast
 from .metadata import ArrayMetadata, Metadata, ShardingMetadata
 from .metadata.sharding import NamedShardingMetadata, stored_sharding
@@ -104,6 +105,8 @@ def of_target(leaf: Any, path: str) -> Wanted:
         return Wanted(leaf)
     if isinstance(leaf, (np.generic, *_NUMBERS, str, bytes)):
         return Wanted(type(leaf))
+    if _leaf_handlers.custom_handler(type(leaf)) is not None:
+        return Wanted(type(leaf))
     raise ValueError(f"Unsupported type: {type(leaf)} for key: {path}.")
 
 
@@ -127,8 +130,10 @@ def saved_sharding(leaf: treering.AbstractLeaf, fallback: Any = None) -> Any:
         ) from error
 
 
-def direct(leaf: treering.AbstractLeaf, wanted: Wanted) -> Any:
+def direct(leaf: Any, wanted: Wanted) -> Any:
     """What to give `treering.load` for a leaf: where nothing is to be changed, the final sharding."""
+    if isinstance(leaf, treering.Record):
+        return leaf
     if leaf.kind == "prng_key":
         impl = {"prng_impl": leaf.attributes.get("prng_impl", "")}
         return treering.AbstractLeaf(leaf.dtype, leaf.shape, impl, kind="prng_key")
@@ -146,7 +151,7 @@ def _keeps(dtype: Any) -> bool:
     return bool(jax.dtypes.canonicalize_dtype(dtype) == dtype)
 
 
-def convert(value: Any, leaf: treering.AbstractLeaf, wanted: Wanted, path: str) -> Any:
+def convert(value: Any, leaf: Any, wanted: Wanted, path: str) -> Any:
     """A stored value as it is wanted.
 
     Args:
@@ -158,6 +163,9 @@ def convert(value: Any, leaf: treering.AbstractLeaf, wanted: Wanted, path: str) 
     Raises:
         ValueError: it has another shape, or cannot be that.
     """
+    if isinstance(leaf, treering.Record):
+        args = RestoreArgs(restore_type=wanted.kind, dtype=wanted.dtype)
+        return _leaf_handlers.read(value, args) if _leaf_handlers.is_record(value) else value
     if leaf.kind == "prng_key":
         return _key(value, leaf, wanted, path)
     if leaf.kind in ("string", "bytes"):

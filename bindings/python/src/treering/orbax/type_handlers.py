@@ -90,3 +90,18 @@ class SingleReplicaArrayRestoreArgs(ArrayRestoreArgs):
     """As ArrayRestoreArgs: on one host there is nothing to broadcast."""
 
     single_replica_sharding: Any = None
+
+
+_HANDLERS = (
+    "ArrayHandler NumpyHandler ParamInfo ScalarHandler SingleReplicaArrayHandler StringHandler TypeHandler "
+    "TypeHandlerRegistry create_type_handler_registry get_type_handler has_type_handler "
+    "register_standard_handlers_with_options register_type_handler supported_types"
+).split()
+
+
+def __getattr__(name: str) -> Any:  # they need RestoreArgs from here
+    if name in _HANDLERS:
+        from . import _leaf_handlers
+
+        return getattr(_leaf_handlers, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

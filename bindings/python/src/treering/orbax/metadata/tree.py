@@ -101,14 +101,16 @@ class TreeMetadata:
 
 def of_tree(abstract: Any, directory: Any) -> Any:
     """The tree of metadata of a tree of `treering.AbstractLeaf`."""
-    from .. import _walk
-    from .value import of_leaf
+    from .. import _leaf_handlers, _walk
+    from .value import Metadata, of_leaf
 
     def convert(value: Any, path: tuple[Any, ...]) -> Any:
         if isinstance(value, treering.AbstractLeaf):
             variable = "variable_type" in value.attributes
             made = of_leaf(value, ".".join(_walk.parts((*path, "value") if variable else path)), directory)
             return {"value": made} if variable else made
+        if _leaf_handlers.is_record(value):
+            return Metadata(".".join(_walk.parts(path)), directory)
         found = _walk.node(value)
         if found is None or value is None:
             return value
