@@ -97,6 +97,12 @@ def _other_name(pair, call, theirs, ours):
     )  # fmt: skip
 
 
+def _restored_as_saved(pair, call, theirs, ours):
+    """Restoring without arguments ties the item to the recorded handler in Orbax."""
+    refused = call[0] == "save" and ours.value is True and isinstance(theirs.error, ValueError)
+    return refused and "does not match with any registered handler" in str(theirs.error)
+
+
 def _mode_of_nothing(pair, call, theirs, ours):
     """restore of a step that is not there makes Orbax expect a Composite ever after."""
     missing = call[0] == "restore" and isinstance(ours.error, FileNotFoundError)
@@ -114,6 +120,7 @@ DEVIATIONS = [
     Deviation("Trees come back as they were", _lossless),
     Deviation("A target's shape and dtype count", _wrong_shape),
     Deviation("A number is one step, whatever its name", _other_name, ends=True),
+    Deviation("Restoring decides nothing", _restored_as_saved, ends=True),
     Deviation("A step that is not there says nothing of items", _mode_of_nothing, ends=True),
 ]
 
