@@ -124,7 +124,8 @@ def _make_attributes(variable: Any, given: Any, nnx: Any) -> Any:
     sharding = metadata.get("sharding_names", metadata.get("out_sharding", metadata.get("sharding")))
     if sharding is not None:
         plain = given.get("sharding_names", given.get("out_sharding", given.get("sharding")))
-        spec = list(plain) if isinstance(plain, (tuple, list)) or "$spec" in sharding else str(plain)
+        listed = isinstance(plain, (tuple, list)) or (isinstance(sharding, dict) and "$spec" in sharding)
+        spec = list(plain) if listed else str(plain)
         attributes.append((lib.TREERING_ATTR_SHARDING, json.dumps({"spec": spec}).encode()))
     if len(_ATTRIBUTES) < 10000:
         _ATTRIBUTES[cls, text] = tuple(attributes)
