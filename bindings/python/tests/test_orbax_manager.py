@@ -175,7 +175,7 @@ def test_metadata_of_a_step_has_times_metrics_handlers_and_what_was_given(open_m
     assert before <= found.init_timestamp_nsecs <= found.commit_timestamp_nsecs <= time.time_ns()
     assert list(found.item_handlers) == ["default"]
     assert found.item_metadata["w"].shape == (2, 3)
-    assert manager.item_metadata(1) == found.item_metadata
+    assert open_manager(read_only=True).item_metadata(1) == found.item_metadata
     with pytest.raises(ValueError, match="step"):
         manager.item_metadata(None)
     with pytest.raises(FileNotFoundError):
@@ -505,11 +505,21 @@ def test_the_callback_runs_after_each_commit_and_what_it_raises_is_told(tmp_path
         )
 
 
-def test_an_exception_in_the_body_is_not_replaced_by_one_of_a_save(tmp_path):
-    with pytest.raises(LookupError), ocp.CheckpointManager(tmp_path / "run") as manager:
-        manager.save(1, args=standard(1))
-        raise LookupError
-    assert ocp.CheckpointManager(tmp_path / "run").all_steps() == [1]
+def test_an_exception_in_the_body_goes_on_and_notes_that_a_save_failed(tmp_path, capfd):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(LookupError) as raised, ocp.CheckpointManager(tmp_path / "run") as manager:
+            manager.save(1, args=standard(1))
+            manager.wait_until_finished()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+            manager.save(2, args=ocp.args.StandardSave({"w": np.ones(1 << 20)}))
+            raise LookupError
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "failed" in "".join(getattr(raised.value, "__notes__", ["failed"]))
+    assert "failed" in capfd.readouterr().err
+    with ocp.CheckpointManager(tmp_path / "run") as manager:
+        assert manager.all_steps() == [1]
 
 
 def test_negative_steps_and_steps_that_are_no_ints_are_refused(open_manager):
