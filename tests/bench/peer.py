@@ -14,12 +14,20 @@ import time
 
 import numpy as np
 
-SIZES = {"big": (64, 16 << 20), "small": (100_000, 256), "small10k": (10_000, 256), "million": (1_000_000, 16)}
+SIZES = {"big": (64, 16 << 20), "small": (100_000, 256), "small10k": (10_000, 256),
+         "state10k": (10_000, 256), "million": (1_000_000, 16)}
 
 
 def make(name):
+    """A dict of NumPy arrays; "state10k": an nnx.State of 1,000 layers with ten Params of JAX arrays each."""
     leaves, size = SIZES[name]
     data = np.frombuffer(np.random.default_rng(1).bytes(leaves * size), dtype=np.float32).reshape(leaves, -1).copy()
+    if name == "state10k":
+        import jax.numpy as jnp
+        from flax import nnx
+
+        layer = lambda n: {f"w{i}": nnx.Param(jnp.asarray(data[10 * n + i])) for i in range(10)}  # noqa: E731
+        return nnx.State({f"layer{n}": layer(n) for n in range(leaves // 10)})
     return {f"leaf{i:07d}": data[i] for i in range(leaves)}
 
 

@@ -132,6 +132,9 @@ def main():
     show("load, warm, 100,000 leaves of 256 bytes, a leaf", figures["load_100k"], 10.0, "us", ["raw_write"])
     figures["save_10k_orbax"] = run(["orbax"], "save", "small10k", 1)
     show("durable save, 10,000 leaves of 256 bytes, a leaf", figures["save_10k_orbax"], 100.0, "us")
+    for workload, what in (("small10k", "NumPy leaves in a dict"), ("state10k", "JAX leaves in an NNX state")):
+        figures[f"save_{workload}_py"] = run(["treering_py"], "save", workload, 20)
+        show(f"durable save, 10,000 {what}, a leaf", figures[f"save_{workload}_py"], 100.0, "us")
 
     run(["treering_c"], "save", "million", 1)
     figures["open_first_1m"] = run(["treering_c"], "first", "million", 20)
