@@ -108,7 +108,7 @@ void Catalog::Index() {
   if (!records_.empty()) newest_ = std::max(newest_, records_.back()->number);
 }
 
-std::shared_ptr<const Catalog> Catalog::With(Record record) const {
+std::shared_ptr<const Catalog> Catalog::With(const Record& record) const {
   auto next = std::make_shared<Catalog>(*this);
   const bool highest = records_.empty() || records_.back()->number < record->number;
   const bool known_step = Find(record->step) != nullptr;

@@ -33,7 +33,7 @@ class Catalog {
                                                            const format::Uuid& store,
                                                            const Catalog* before, int again = 3);
   // The same with a record more, or with fewer.
-  std::shared_ptr<const Catalog> With(Record record) const;
+  std::shared_ptr<const Catalog> With(const Record& record) const;
   std::shared_ptr<const Catalog> Without(const std::set<uint64_t>& numbers) const;
 
   // The versions: of each step the record of the highest number, if it is no `removed`. Ascending
