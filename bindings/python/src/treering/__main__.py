@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always")
+            warnings.simplefilter("default")
             warnings.showwarning = warn
             return _import(parsed)
     except KeyboardInterrupt:

@@ -118,9 +118,7 @@ class OrbaxCheckpoint:
             raise unsupported(
                 f"'{folder}'", "a tree without _METADATA: its structure is lost, or Orbax was too old"
             )
-        tree = TreeItem(folder)
-        tree.warn_of_keys()
-        found = tree.tree(value)
+        found = TreeItem(folder).tree(value)
         if self.handlers.get(name, "").endswith("ArrayCheckpointHandler"):
             return _only(found, folder)
         return found

@@ -141,6 +141,7 @@ class TreeItem:
         entries = self.about.entries
         leaves = [self._value(entry) for entry in entries]
         made = self._built(leaves)
+        self._warn_of_keys(leaves)
         return made if value is None else self._built([value(leaf) for leaf in leaves])
 
     def _built(self, values: list[Any]) -> Any:
@@ -164,18 +165,15 @@ class TreeItem:
                 raise damaged(self.where, f"the leaf {entry.path} is in one of its two trees only")
         return made
 
-    def warn_of_keys(self) -> None:
+    def _warn_of_keys(self, leaves: list[Any]) -> None:
         """Without array_metadatas a typed PRNG key looks like an array of uint32."""
-        if self._details is not None:
-            return
-        arrays = [entry for entry in self.about.entries if entry.kind == "jax.Array"]
-        for entry in arrays:
-            if self._array(entry).format.dtype == np.uint32:
+        for leaf in leaves if self._details is None else ():
+            if isinstance(leaf, OrbaxArray) and leaf.kind == "jax.Array" and leaf.dtype == np.uint32:
                 warnings.warn(
-                    f"{self.folder}: the folder array_metadatas is not there: if {entry.name!r} was a"
+                    f"{self.folder}: the folder array_metadatas is not there: if {leaf.name!r} was a"
                     " typed PRNG key, it comes as a plain array of uint32",
                     RuntimeWarning,
-                    stacklevel=4,
+                    stacklevel=2,
                 )
                 return
 
