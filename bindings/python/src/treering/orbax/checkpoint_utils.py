@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Helpers for restoring: RestoreArgs of a target.
-"""`construct_restore_args`: what a target wants, as RestoreArgs for `args.PyTreeRestore`."""
+# Helpers for restoring: RestoreArgs of a target, and waiting for the steps of a run.
+"""`construct_restore_args`: what a target wants, as RestoreArgs for `args.PyTreeRestore`; and what
+follows a run from another process."""
 
 from __future__ import annotations
 
@@ -11,8 +12,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _walk
+from ._polling import (
+    checkpoints_iterator,
+    get_snapshot_dir_from_step_dir,
+    wait_for_new_checkpoint,
+)
 from .metadata import ArrayMetadata, Metadata, ScalarMetadata, StringMetadata, TreeMetadata
 from .type_handlers import PLACEHOLDER, ArrayRestoreArgs, RestoreArgs, is_placeholder
+
+__all__ = [
+    "STANDARD_ARRAY_TYPES",
+    "checkpoints_iterator",
+    "construct_restore_args",
+    "get_snapshot_dir_from_step_dir",
+    "wait_for_new_checkpoint",
+]
 
 STANDARD_ARRAY_TYPES = (int, float, np.ndarray, jax.Array)
 
