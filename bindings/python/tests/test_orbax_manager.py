@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # CheckpointManager under Orbax's names: what it does, and where it does better than Orbax.
 import datetime
-import json
 import resource
 import subprocess
 import sys
@@ -533,9 +532,11 @@ def test_negative_steps_and_steps_that_are_no_ints_are_refused(open_manager):
     assert manager.all_steps() == [3, 4]
 
 
-def test_a_folder_with_steps_of_the_real_orbax_is_refused(tmp_path):
-    (tmp_path / "run" / "3").mkdir(parents=True)
-    (tmp_path / "run" / "3" / "_CHECKPOINT_METADATA").write_text(json.dumps({}))
+@pytest.mark.parametrize("file", ["_CHECKPOINT_METADATA", "default/manifest.ocdbt"])
+def test_a_folder_with_steps_of_the_real_orbax_is_refused(tmp_path, file):
+    found = tmp_path / "run" / "3" / file
+    found.parent.mkdir(parents=True)
+    found.write_text("{}")
     with pytest.raises(ValueError, match="import"):
         ocp.CheckpointManager(tmp_path / "run")
 

@@ -25,6 +25,8 @@ METRIC_ITEM_NAME = "metrics"
 METADATA_ITEM_NAME = "metadata"
 RESERVED_ITEM_NAMES: list[str] = []
 _ROOT_FILE = "_ROOT_METADATA"
+# Files of a step that only Orbax writes, old versions too.
+_MARKS = ("_CHECKPOINT_METADATA", "commit_success.txt", "_METADATA", "*/_METADATA", "*/manifest.ocdbt")
 
 
 def check_arguments(
@@ -103,7 +105,8 @@ def args_for(composite: Any, item: str) -> tuple[type[Any], type[Any]]:
 def prepare_folder(directory: str, options: CheckpointManagerOptions) -> None:
     """Makes the folder if asked to, and refuses one that the real Orbax has written to."""
     jax = sys.modules.get("jax")
-    if jax is not None and jax.distributed.is_initialized() and jax.process_count() > 1:
+    started = getattr(getattr(jax, "distributed", None), "is_initialized", lambda: False)
+    if jax is not None and started() and jax.process_count() > 1:
         raise NotImplementedError("several processes cannot write one checkpoint from Python yet")
     if options.todelete_full_path is not None:
         raise NotImplementedError("todelete_full_path is for Google's storage; use todelete_subdir")
@@ -117,13 +120,12 @@ def prepare_folder(directory: str, options: CheckpointManagerOptions) -> None:
             Path(directory).mkdir(mode=0o777 if mode is None else mode, parents=True, exist_ok=True)
     if os.path.isfile(os.path.join(directory, "STORE")) or not os.path.isdir(directory):
         return
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if os.path.isfile(os.path.join(entry.path, "_CHECKPOINT_METADATA")):
-                raise NotTreeringError(
-                    f"'{directory}' has checkpoints of Orbax ({entry.name!r}), which would be passed "
-                    "over; bring them over with python -m treering import, or use another folder"
-                )
+    for mark in _MARKS:
+        for found in Path(directory).glob(f"*/{mark}"):
+            raise NotTreeringError(
+                f"'{directory}' has checkpoints of Orbax, which would be passed over: '{found}'. Bring "
+                "them over with python -m treering import, or use another folder"
+            )
 
 
 class Root:

@@ -41,7 +41,6 @@ from ._setup import (
     METRIC_ITEM_NAME,
     RESERVED_ITEM_NAMES,
     Root,
-    args_for,
     check_arguments,
     handlers,
     log_once_unused,
@@ -55,7 +54,6 @@ from .checkpoint_managers import save_decision_policy as decision
 from .checkpoint_managers.preservation_policy import score_functions
 from .composite import Composite
 from .options import AsyncOptions, AtomicityOptions, FileOptions, MultiprocessingOptions
-from .path.step import fits
 
 __all__ = [
     "AbstractCheckpointManager", "AsyncOptions", "AtomicityOptions", "CheckpointManager",
