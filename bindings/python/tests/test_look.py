@@ -211,6 +211,23 @@ def test_other_libraries_take_leaves_as_they_are(path, mmap):
             container["name"].numpy()
 
 
+@pytest.mark.parametrize("mmap", [False, True])
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float16", "uint32", "complex64"])
+def test_dlpack_gives_the_same_bits_of_every_dtype_that_it_has(tmp_path, name, mmap):
+    array = np.arange(-6, 6).astype(name).reshape(3, 4)
+    treering.save(tmp_path / "x", {"a": array})
+    with treering.open(tmp_path / "x", mmap=mmap) as container:
+        taken = jnp.from_dlpack(container["a"])
+        assert taken.dtype == array.dtype and np.asarray(taken).tobytes() == array.tobytes()
+        capsules = [container["a"].__dlpack__(), container["a"].__dlpack__(max_version=(1, 0))]
+        assert ['"dltensor' in repr(capsule) for capsule in capsules] == [True, True]
+
+
+def test_dlpack_refuses_what_it_holds_in_another_way(path):
+    with pytest.raises(BufferError, match="int4"):
+        treering.open(path)["nibbles"].__dlpack__()
+
+
 def test_an_alias_reads_what_it_names(tmp_path):
     nnx = pytest.importorskip("flax.nnx")
     shared = nnx.Param(jnp.arange(6.0))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import _dtypes
 from ._container import Container
-from ._errors import check, new_error
+from ._errors import about, check, new_error
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, PRNG_KEY, Flattener
 from ._leaf import _Held
@@ -23,6 +23,7 @@ from ._load import _item
 from ._logging import Timer
 from ._nodes import NODE_SIZE, build, options
 from ._opening import open_path
+from ._progress import Watch
 from ._rebuild import _number
 from ._report import Finding, findings_of
 
@@ -186,11 +187,11 @@ class _Side:
 
 def _loaded(checkpoint: Any, item: str, name: str, values: bool) -> Any:
     text = _item(checkpoint, item, name)[0].encode()
-    settings = options("treering_load_options", abstract=not values, views=1)
     out, error = ffi.new("treering_tree **"), new_error()
-    check(
-        lib.treering_checkpoint_load(out, checkpoint, text, len(text), settings, error), error
-    )
+    with about(name), Watch() as watch:  # what must be copied can be interrupted
+        settings = options("treering_load_options", abstract=not values, views=1, **watch.fields)
+        status = lib.treering_checkpoint_load(out, checkpoint, text, len(text), settings, error)
+        watch.check(status, error)
     return ffi.gc(out[0], lib.treering_tree_free)
 
 

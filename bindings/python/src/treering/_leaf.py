@@ -168,7 +168,9 @@ class LeafRef:
         array = self.numpy()
         if not array.flags.writeable and arguments.get("max_version") is None:
             array = array.copy()  # the first version of DLPack cannot say that memory is read-only
-        return array.__dlpack__(**arguments)
+        from ._dlpack import capsule
+
+        return capsule(array, self._number, arguments)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)  # kDLCPU
