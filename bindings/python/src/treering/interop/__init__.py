@@ -2,13 +2,11 @@
 # Checkpoints of other libraries, read without them.
 """Checkpoints of other libraries, read without them.
 
-    from treering import interop
-    state = interop.from_orbax("run/1200")            # a step, an item, or a manager's folder
-    opened = interop.open_orbax("run", step=1200)     # its items, metrics, metadata
-    opened.lazy()["params"]["kernel"].read()          # one array at a time
-    interop.import_orbax("run", "run.treering")       # a store of treering with the same steps
-
-`python -m treering import SRC DST` does the last from the command line.
+- `from_orbax("run/1200")` gives the state of a step, of an item, or of a manager's folder.
+- `open_orbax("run", step=1200)` gives its items, metrics and metadata, and with `lazy()` its arrays,
+  each of which is read when its `read()` is called.
+- `import_orbax("run", "run.treering")` makes a store of treering with the same steps, as
+  `python -m treering import SRC DST` does from the command line.
 """
 
 from ._orbax import OrbaxCheckpoint, from_orbax, open_orbax, orbax_steps

@@ -327,10 +327,13 @@ class AsyncCheckpointer(Checkpointer):
 class StandardCheckpointer(AsyncCheckpointer):
     """An AsyncCheckpointer of trees that takes them without arguments around them.
 
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(path, state)
-            checkpointer.wait_until_finished()
-            state = checkpointer.restore(path, state)
+    >>> import treering.orbax as ocp
+    >>> state = {"w": np.arange(3.0)}
+    >>> with ocp.StandardCheckpointer() as checkpointer:
+    ...     checkpointer.save("run", state)
+    ...     checkpointer.wait_until_finished()
+    ...     checkpointer.restore("run", state)
+    {'w': array([0., 1., 2.])}
 
     Args:
         async_options: as of AsyncCheckpointer.
