@@ -49,6 +49,15 @@ def test_several_items_come_back_as_a_composite_and_some_of_them_if_asked(open_m
         fresh.restore(1, args=ocp.args.Composite(other=ocp.args.JsonRestore()))
 
 
+def test_metrics_are_one_of_several_items_with_best_fn_or_if_asked_for(open_manager):
+    manager = open_manager(best_fn=lambda m: m["loss"])
+    manager.save(1, args=ocp.args.Composite(state=standard(1)), metrics={"loss": 2})
+    assert list(manager.restore(1)) == ["state", "metrics"]
+    asked = ocp.args.Composite(metrics=ocp.args.JsonRestore())
+    assert dict(open_manager().restore(1, args=asked)) == {"metrics": {"loss": 2}}
+    assert list(open_manager().restore(1)) == ["state"]
+
+
 def test_the_first_save_decides_between_one_item_and_several(open_manager):
     manager = open_manager()
     manager.save(1, args=standard())

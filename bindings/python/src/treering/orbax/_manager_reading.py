@@ -12,7 +12,7 @@ from .._ffi import lib
 from . import _handling
 from ._listing import Listing, metrics_of
 from ._options import CheckpointManagerOptions
-from ._setup import DEFAULT_ITEM_NAME, RESERVED_ITEM_NAMES, Root, args_for
+from ._setup import DEFAULT_ITEM_NAME, METRIC_ITEM_NAME, RESERVED_ITEM_NAMES, Root, args_for
 from ._store import Store, name_of
 from .abstract_checkpoint_manager import AbstractCheckpointManager
 from .checkpoint_args import CheckpointArgs
@@ -95,18 +95,34 @@ class Reading(AbstractCheckpointManager):
         if directory is not None:
             store = Store(os.path.abspath(os.fsdecode(os.fspath(directory))))
         try:
-            place = self._place(store, step)
+            version = self._version(store, step)
+            place = _handling.Place(version.path)
             self._learn_mode(place)
             self._check_args(items, args)
             composite = self._arguments(items, restore_kwargs, args, 1)
-            restored = _handling.restore(self._handler, place, composite or None)
+            wanted, metrics = self._with_metrics(place, version, composite)
+            restored: Any = metrics
+            if wanted or not composite:
+                restored = _handling.restore(self._handler, place, wanted or None) | metrics
         finally:
             if store is not self._store:
                 store.close()
         return self._unwrapped(restored)
 
-    def _place(self, store: Store, step: Optional[int]) -> _handling.Place:
-        """The container of a step."""
+    def _with_metrics(
+        self, place: _handling.Place, version: Any, wanted: Composite
+    ) -> tuple[Composite, Composite]:
+        """(what to restore, the metrics): with best_fn Orbax has them as one more of several items."""
+        metrics, name = metrics_of(version), METRIC_ITEM_NAME
+        if self._single or metrics is None or name in place.item_names():
+            return wanted, Composite()
+        if name in wanted or (not wanted and self._options.best_fn is not None):
+            others = Composite(**{key: args for key, args in wanted.items() if key != name})
+            return others, Composite(**{name: metrics})
+        return wanted, Composite()
+
+    def _version(self, store: Store, step: Optional[int]) -> Any:
+        """The record of a step."""
         store.wait_quietly()
         if step is None:
             step = self.latest_step() if store is self._store else max(store.steps(), default=None)
@@ -122,7 +138,7 @@ class Reading(AbstractCheckpointManager):
                 f"Checkpoint at {path} not found. '{store.directory}' has {store.steps()}",
                 status=lib.TREERING_NOT_FOUND,
             )
-        return _handling.Place(version.path)
+        return version
 
     def _learn_mode(self, place: _handling.Place) -> None:
         if self._single is None:
@@ -192,10 +208,10 @@ class Reading(AbstractCheckpointManager):
         """
         if step is None:
             return self._root.read()
-        place = self._place(self._store, step)
+        version = self._version(self._store, step)
+        place = _handling.Place(version.path)
         self._learn_mode(place)
         found = _handling.step_metadata(self._handler, place)
-        version = self._store.version(step)
         committed = version.committed
         return dataclasses.replace(
             found,
