@@ -229,3 +229,44 @@ def test_metrics_are_scalars_of_any_framework(run):
     assert [type(value) for value in manager.metrics(1).values()] == [float, int, bool]
     with pytest.raises(TypeError, match="loss|metrics"):
         manager.save(9, 9, metrics={"loss": np.ones(2)})
+
+
+# ---- errors, logging
+
+
+def test_errors_name_the_directory_and_the_leaf(run, tmp_path):
+    manager, folder = run(asynchronous=False), str(tmp_path / "run")
+    manager.save(1, {"a": [np.zeros(3, np.float32)]})
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        manager.restore(1, {"a": [np.zeros(4, np.float32)]})
+    error = caught.value
+    assert (error.path, error.leaf, error.expected, error.found) == (folder, "a/0", "float32[4]", "float32[3]")
+    with pytest.raises(TypeError) as caught:
+        manager.save(2, {"a": {"b": object()}})
+    assert (caught.value.path, caught.value.leaf) == (folder, "a/b")
+    for call in (lambda: manager.restore(5), lambda: manager.metrics(5), lambda: manager.delete(5)):
+        with pytest.raises(FileNotFoundError) as caught:
+            call()
+        assert caught.value.path == folder
+    with pytest.raises(FileExistsError) as caught:
+        manager.save(1, 1, overwrite=False, force=True)
+    assert caught.value.path == folder
+    with pytest.raises(TypeError) as caught:
+        treering.save(tmp_path / "x", {"a": {"b": object()}})
+    assert (caught.value.path, caught.value.leaf) == (str(tmp_path / "x"), "a/b")
+    with pytest.raises(TypeError) as caught:
+        treering.save_async(tmp_path / "x", {"a": {"b": object()}})
+    assert (caught.value.path, caught.value.leaf) == (str(tmp_path / "x"), "a/b")
+
+
+def test_what_a_manager_does_is_logged(run, caplog):
+    caplog.set_level("INFO", logger="treering")
+    manager = run()
+    manager.save(1, {"w": np.arange(3)})
+    manager.restore(1)
+    manager.save(2, {"w": LARGE}, progress=lambda done, total: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        manager.wait_until_finished()
+    text = caplog.text
+    assert "saved step 1 of" in text and "restored step 1 of" in text and "step 2 of" in text
+    assert all(record.name == "treering" for record in caplog.records)

@@ -255,7 +255,7 @@ class CheckpointManager(Reading):
             )
             watch.reraise()
             self._handle.check(status, error)
-            self._handle.warn_of_retention(step, out)
+            self._handle.saved(step, out)
 
     def should_save(self, step: int) -> bool:
         """Whether `save(step, …)` would save: False for a step that is not above the latest, and for

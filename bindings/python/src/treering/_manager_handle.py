@@ -24,6 +24,7 @@ from typing import Any
 from . import _errors
 from ._errors import WrongStateError, about, check, error_of, new_error
 from ._ffi import ffi, lib
+from ._logging import INFO, WARNING, log
 from ._nodes import options
 from ._calls import calling
 from ._versions import store_info
@@ -132,7 +133,10 @@ class Handle:
             saved, error = options("treering_saved"), new_error()
             status = lib.treering_pending_wait(saved, pending, 0, error)
             if status == 0:
-                self.warn_of_retention(step, saved)
+                self.saved(step, saved)
+            else:
+                why = error_of(error).message
+                log(WARNING, "step %d of '%s' was not saved: %s", step, self.directory, why)
 
     def end(self, watch: Any) -> None:
         try:
@@ -146,7 +150,9 @@ class Handle:
         check(lib.treering_pending_state(out, pending, error), error)
         return int(out.state)
 
-    def warn_of_retention(self, step: int, saved: Any) -> None:
+    def saved(self, step: int, saved: Any) -> None:
+        """Logs that a step is on the disk, and warns of what retention could not do then."""
+        log(INFO, "saved step %d of '%s'", step, self.directory)
         if saved.retention_status == 0:
             return
         name = ffi.string(lib.treering_status_name(saved.retention_status)).decode()

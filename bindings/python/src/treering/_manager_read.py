@@ -11,6 +11,7 @@ from . import _versions
 from ._errors import CheckpointNotFoundError, InvalidArgumentError, about, new_error
 from ._ffi import ffi, lib
 from ._load import load_from, metadata_from
+from ._logging import Timer
 from ._manager_options import step_number
 from ._nodes import options
 from ._relaxed import Relaxed
@@ -66,7 +67,7 @@ class Reading:
         self._handle.use()
         self._handle.wait_for((lambda s: True) if number < 0 else (lambda s: s == number))
         checkpoint, self._restored = self._checkpoint(number, strict, verify)
-        with about(self._directory):
+        with about(self._directory), Timer("restored %s", self._name(self._restored)):
             return load_from(checkpoint, self._name(self._restored), target, item, progress, asked)
 
     @property

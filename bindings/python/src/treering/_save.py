@@ -53,15 +53,15 @@ def save(
     >>> treering.load(f"{folder}/run.ring")
     {'w': [1.5, 2.5]}
     """
-    writing = Writing(path, tree, overwrite, items, metadata)
-    what = f"saving '{writing.name}'"
-    timer = Timer("saved '%s'", writing.name)
-    with about(writing.name), timer, Watch(progress, what, writing.size) as watch:
-        try:  # an interrupt may come as soon as there is a file
-            writing.open(watch)
-            writing.run(watch)
-        finally:
-            writing.close()
+    name = shown(path)
+    with about(name), Timer("saved '%s'", name):
+        writing = Writing(path, tree, overwrite, items, metadata)
+        with Watch(progress, f"saving '{name}'", writing.size) as watch:
+            try:  # an interrupt may come as soon as there is a file
+                writing.open(watch)
+                writing.run(watch)
+            finally:
+                writing.close()
 
 
 class Writing:
