@@ -3,7 +3,7 @@
 import network
 from flax import nnx
 
-import orbax.checkpoint as ocp
+import treering.orbax as ocp
 
 path = network.output_folder() / "model"
 model, _ = network.create(seed=0)

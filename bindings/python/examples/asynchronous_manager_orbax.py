@@ -3,7 +3,7 @@
 import network
 from flax import nnx
 
-import orbax.checkpoint as ocp
+import treering.orbax as ocp
 
 folder = network.output_folder() / "run"
 

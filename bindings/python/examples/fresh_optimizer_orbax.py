@@ -3,7 +3,7 @@
 import network
 from flax import nnx
 
-import orbax.checkpoint as ocp
+import treering.orbax as ocp
 
 path = network.output_folder() / "run"
 model, optimizer = network.create(seed=0)

@@ -3,7 +3,7 @@
 import network
 from flax import nnx
 
-import orbax.checkpoint as ocp
+import treering.orbax as ocp
 
 config = {"learning_rate": 1e-2, "layers": [4, 16, 16, 1], "dropout": 0.1, "name": "network"}
 model, _ = network.create(seed=0)

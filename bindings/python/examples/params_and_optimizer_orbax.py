@@ -3,7 +3,7 @@
 import network
 from flax import nnx
 
-import orbax.checkpoint as ocp
+import treering.orbax as ocp
 
 model, optimizer = network.create(seed=0)
 for _ in range(3):
@@ -15,7 +15,7 @@ with ocp.CheckpointManager(network.output_folder() / "run") as manager:
     items = ocp.args.Composite(
         params=ocp.args.StandardSave(params), optimizer=ocp.args.StandardSave(state)
     )
-    manager.save(step, args=items, force=step not in manager.all_steps())
+    manager.save(step, args=items)
     manager.wait_until_finished()
     print("saved items of step", manager.latest_step())
 

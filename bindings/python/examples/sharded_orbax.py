@@ -10,7 +10,7 @@ import sharded_network
 from flax import nnx
 from jax.sharding import NamedSharding
 
-import orbax.checkpoint as ocp
+import treering.orbax as ocp
 
 path = network.output_folder() / "sharded"
 with jax.set_mesh(sharded_network.mesh_of(2, 4)):

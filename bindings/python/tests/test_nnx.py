@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # treering.nnx: models, optimizers and states, with and without the code, whole and by filters.
-import doctest
 import os
 import subprocess
 import sys
@@ -388,13 +387,3 @@ def test_an_abstract_model_is_allocated_once(tmp_path):
     )
     run(code, tmp_path / "big.ring", "save")
     assert 90 < float(run(code, tmp_path / "big.ring", "load")) < 96 * 1.25
-
-
-def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner()
-    for test in finder.find(tnx, "treering.nnx"):
-        for file in tmp_path.iterdir():
-            file.unlink()
-        runner.run(test)
-    assert runner.tries > 10 and runner.failures == 0

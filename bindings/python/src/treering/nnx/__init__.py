@@ -2,13 +2,13 @@
 # Flax NNX: models, optimizers and states to and from checkpoints, whole or by filters.
 """Save and load Flax NNX models, optimizers and states.
 
-    import treering.nnx as tnx
-
-    tnx.save_model("net.ring", model)
-    tnx.load_model("net.ring", model)               # into this model, in place
-    model = tnx.load_model("net.ring", nnx.eval_shape(lambda: Net(nnx.Rngs(0))))
-    state = tnx.load_model("net.ring")              # without the code: an nnx.State
-    params = tnx.load_model("net.ring", only=nnx.Param)    # reads no more than these
+    >>> import treering.nnx as tnx
+    >>> model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    >>> tnx.save_model("net.ring", model)
+    >>> model = tnx.load_model("net.ring", model)  # into this model, in place
+    >>> model = tnx.load_model("net.ring", nnx.eval_shape(lambda: nnx.Linear(2, 3, rngs=nnx.Rngs(0))))
+    >>> state = tnx.load_model("net.ring")  # without the code: an nnx.State
+    >>> params = tnx.load_model("net.ring", only=nnx.Param)  # reads no more than these
 
 What is stored is `nnx.state(model)`: each Variable with its type, the names of its base types and
 its metadata. One that the model reaches by several paths is stored once; the other paths are there
