@@ -3,8 +3,8 @@
 """From a stored tree to the tree that was asked for.
 
 A target's leaf and a stored one belong together if their paths are the same; failing that, if the
-texts of their paths are, and no other's (an int key finds its text, as in targets made for Orbax). A
-Variable's value may be named with and without its last component "value".
+texts of their paths are, and no other's (an int key finds its text, as in targets made for Orbax, and
+a position in a list the int key that the state of an nnx.List has). A Variable's value may be named with and without its last component "value".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import treering
 from . import _wanted
 from ._handling import Place
 from ._leaf_handlers import is_record
-from ._walk import Path, leaves, map_leaves, text
+from ._walk import Path, leaves, map_leaves, parts, text
 from ._wanted import Wanted
 from .metadata import Metadata
 from .transform_utils import apply_transformations, keyed, transform_of
@@ -45,17 +45,19 @@ class Stored:
         self.place = place
         self.abstract = place.abstract()
         self.leaves: dict[Path, Any] = dict(leaves(self.abstract))
-        self._texts: dict[Path, list[Path]] = {}
+        self._alike: dict[Path, list[Path]] = {}
         for path in self.leaves:
-            self._texts.setdefault(_as_text(path), []).append(path)
+            for text_path in {_as_text(path), parts(path)}:
+                self._alike.setdefault(text_path, []).append(path)
 
     def find(self, path: Path) -> Path | None:
         """The stored path that a path means, or None."""
         if path in self.leaves:
             return path
-        alike = self._texts.get(_as_text(path), ())
-        if len(alike) == 1:
-            return alike[0]
+        for text_path in (_as_text(path), parts(path)):
+            alike = self._alike.get(text_path, ())
+            if len(alike) == 1:
+                return alike[0]
         if path and path[-1] == "value":
             found = self.find(path[:-1])
             if found is not None and "variable_type" in attributes_of(self.leaves[found]):
@@ -181,8 +183,10 @@ def _read(stored: Stored, found: dict[Path, Path], wanted: dict[Path, Wanted]) -
     for path, want in wanted.items():
         if path not in values:
             at = found[path]
-            value = _wanted.convert(loaded[at], stored.leaves[at], _plain_key(want, stored.leaves[at]), text(path))
+            leaf = stored.leaves[at]
+            value = _wanted.converted(loaded[at], leaf, _plain_key(want, leaf), text(path))
             values[path] = _wanted.wrapped_as_key(value, want)
+    _wanted.place_all(values)
     return values
 
 

@@ -43,13 +43,13 @@ class _Conversion:
             return _leaf_handlers.write(handler, value, name, self.args.get(path))
         if cls is np.ndarray or cls in _KEPT:
             return self.leaf(value, path) if self.args else value
+        if hasattr(cls, "get_raw_value"):
+            return self.variable(value, path)
         found = node(value)
         if found is None:
             return self.leaf(value, path)
         if value is None:
             return None
-        if hasattr(value, "get_raw_value"):
-            return self.variable(value, path)
         children, make = found
         new = [self.tree(child, (*path, key)) for key, child in children]
         if isinstance(value, (list, tuple)) and (cls in (list, tuple) or hasattr(cls, "_fields")):
@@ -58,9 +58,10 @@ class _Conversion:
             return self.mapping(value, [key for key, _ in children], new, make)
         if isinstance(value, treering.Record) or (_is_plain(value) and _of_dataclass(value)):
             return value if _same(new, children) else make(new)
-        if children and all(isinstance(key, tuple) for key, _ in children):
-            return new
-        return {key[0] if isinstance(key, tuple) else key: child for (key, _), child in zip(children, new)}
+        kept = [(key, child) for (key, old), child in zip(children, new) if not _is_hollow(old)]
+        if kept and all(isinstance(key, tuple) for key, _ in kept):
+            return [child for _, child in kept]
+        return {key[0] if isinstance(key, tuple) else key: child for key, child in kept}
 
     def mapping(self, value: Any, keys: list[Any], new: list[Any], make: Any) -> Any:
         if hasattr(value, "raw_mapping") or type(value).__name__ in ("OrderedDict", "FrozenDict"):
@@ -86,6 +87,12 @@ class _Conversion:
         if args is None or args.dtype is None:
             return value
         return cast(value, args.dtype)
+
+
+def _is_hollow(value: Any) -> bool:
+    """Whether a child of a node of JAX's is one without children, which says nothing."""
+    found = None if value is None or isinstance(value, (dict, list, tuple)) else node(value)
+    return found is not None and not found[0]
 
 
 def _same(new: list[Any], children: list[tuple[Any, Any]]) -> bool:
