@@ -410,6 +410,16 @@ def test_nothing_is_printed_unless_logging_is_set_up(path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_modules_of_other_libraries_are_there_when_asked_for_and_not_before():
+    script = (
+        "import sys, treering; assert not {'jax', 'flax', 'tqdm', 'logging'} & set(sys.modules); "
+        "treering.nnx.load_model; assert 'flax' in sys.modules; treering.interop.from_orbax; "
+        "assert treering.orbax.CheckpointManager and 'orbax' not in sys.modules; assert not hasattr(treering, 'x')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_is_logged_is_under_one_name(path, caplog):
     with caplog.at_level(logging.INFO, logger="treering"):
         treering.load(path)

@@ -59,6 +59,9 @@ from ._version import __version__
 
 
 if TYPE_CHECKING:
+    from . import interop as interop
+    from . import nnx as nnx
+    from . import orbax as orbax
     from . import policies as policies
     from ._async import Response, load_async, save_async
     from ._container import Container, open
@@ -94,7 +97,7 @@ _LATER = {
     "save_async": "_async",
     "verify": "_verify",
 }
-_MODULES = ("policies",)
+_MODULES = ("interop", "nnx", "orbax", "policies")
 
 
 def _later(name: str) -> Any:
