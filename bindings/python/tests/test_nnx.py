@@ -234,6 +234,28 @@ def test_variables_of_trees_numbers_and_texts_come_back(path):
     assert places(tnx.load_model(path, only=nnx.Cache)) == ["tree"]
 
 
+class Wrapped(nnx.Module):
+    """Variables as JAX's references and as hijax has them."""
+
+    def __init__(self, value):
+        self.by_reference = nnx.Param(jnp.full(2, value), ref=True, note="r")
+        self.by_hijax = Counter(jnp.full(3, value), hijax=True, note="h")
+
+
+def test_variables_that_are_references_or_of_hijax_come_back(path):
+    tnx.save_model(path, Wrapped(1.0))
+    model = tnx.load_model(path, Wrapped(0.0))
+    state = tnx.load_model(path)
+    for found in (model.by_reference, state["by_reference"], tnx.load_model(path, only=nnx.Param)["by_reference"]):
+        assert type(found.get_raw_value()).__name__ == "Ref" and found.note == "r"
+        assert found[...].tolist() == [1.0, 1.0]
+    for found in (model.by_hijax, state["by_hijax"]):
+        assert found.hijax and found.var_type is Counter and found.note == "h"
+        assert found[...].tolist() == [1.0, 1.0, 1.0]
+    attributes = treering.metadata(path)["by_hijax"].attributes
+    assert attributes["variable_type"] == ("Counter", "Variable")
+
+
 # ---- filters
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ._ffi import lib
@@ -19,7 +20,7 @@ def handler(nnx: Any, cls: Any) -> Any:
     """The handler of a type of Flax NNX, or None."""
     if cls is getattr(nnx, "State", None):
         return _state
-    if issubclass(cls, getattr(nnx, "Variable", ())):
+    if issubclass(cls, getattr(nnx, "Variable", ())) or cls.__name__ == "HijaxVariable":
         return _variable
     return None
 
@@ -80,7 +81,7 @@ def _is_constant(value: Any) -> bool:
 
 def _variable_attributes(variable: Any, nnx: Any) -> Any:
     metadata = variable.get_metadata()
-    key = (type(variable), *metadata, *map(id, metadata.values()))
+    key = (variable_type(variable), *metadata, *map(id, metadata.values()))
     found = _RECENT.get(key)
     if found is not None:
         return found[1]
@@ -95,7 +96,7 @@ def _variable_attributes(variable: Any, nnx: Any) -> Any:
 
 def _make_attributes(variable: Any, given: Any, nnx: Any) -> Any:
     """(attributes, whether all of the metadata is in them)."""
-    cls = type(variable)
+    cls = variable_type(variable)
     metadata, dropped = {}, []
     for name, value in given.items():
         try:
@@ -132,6 +133,19 @@ def _make_attributes(variable: Any, given: Any, nnx: Any) -> Any:
     return tuple(attributes), not dropped
 
 
+def variable_type(variable: Any) -> Any:
+    """Its class, also of one that Flax has wrapped for hijax."""
+    return getattr(variable, "var_type", type(variable))
+
+
+def remade(cls: Any, value: Any, metadata: Any) -> Any:
+    """A Variable of its metadata around a value that was restored."""
+    jax = sys.modules["jax"]
+    if metadata.get("ref") and isinstance(value, jax.Array):
+        value = jax.new_ref(value)
+    return cls.from_metadata(value, metadata)
+
+
 def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
     nnx = sys.modules["flax.nnx"]
     first = self.variables.get(id(value))
@@ -140,8 +154,10 @@ def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
         return
     attributes = _variable_attributes(value, nnx)
     raw = value.get_raw_value()
+    if type(raw).__name__ == "Ref":  # of a Variable that was made with ref=True
+        raw = raw[...]
     row = len(self.codes)
-    again: Any = value.from_metadata if self.target else None
+    again: Any = partial(remade, variable_type(value)) if self.target else None
     metadata = value.get_metadata() if self.target else None
     if _holds_more(nnx, type(raw)):
         build = lambda keys, values: again(values[0], metadata)  # noqa: E731
@@ -200,4 +216,4 @@ def make_variable(nnx: Any, attributes: Any, value: Any) -> Any:
         metadata = to_tuples(json.loads(attributes[lib.TREERING_ATTR_METADATA]))
     elif lib.TREERING_ATTR_TAG in attributes:
         metadata["tag"] = attributes[lib.TREERING_ATTR_TAG].decode()
-    return _class_of(nnx, name, chain).from_metadata(value, metadata)
+    return remade(_class_of(nnx, name, chain), value, metadata)

@@ -8,6 +8,8 @@ import flax.nnx
 import jax.sharding
 from jax.sharding import Mesh, PartitionSpec
 
+from .._nnx import variable_type
+
 # Of what these annotate, a part is missing and a part too narrow: here they are not checked.
 nnx: Any = flax.nnx
 sharding: Any = jax.sharding
@@ -20,7 +22,7 @@ def with_value(leaf: Any, value: Any) -> Any:
     """A Variable like `leaf` around another value; the value itself where there is no Variable."""
     if not isinstance(leaf, nnx.Variable):
         return value
-    return type(leaf).from_metadata(value, leaf.get_metadata())
+    return variable_type(leaf).from_metadata(value, leaf.get_metadata())
 
 
 def declared(leaf: Any) -> PartitionSpec:
