@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # from_orbax gives what the real Orbax wrote, bit by bit, in every layout and of every dtype.
 import importlib.util
+import pathlib
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -210,3 +212,40 @@ def test_the_missing_decoder_is_named_with_what_brings_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "zstandard", None)
     with pytest.raises(NotImplementedError, match=r"zstd; `pip install treering\[interop\]`"):
         interop.from_orbax(written() / "standard")
+
+
+# ---- what older versions wrote: Orbax's own examples for compatibility, where it is installed
+
+
+def _examples():
+    found = importlib.util.find_spec("orbax.checkpoint") if importlib.util.find_spec("orbax") else None
+    if found is None or not found.submodule_search_locations:
+        return []
+    root = pathlib.Path(found.submodule_search_locations[0])
+    folder = root / "experimental/v1/_src/testing/compatibility/checkpoints"
+    return sorted(path.parent for path in folder.glob("**/*") if path.name in ("_METADATA", "_sharding"))
+
+
+def test_orbaxs_own_examples_are_read_if_they_are_whole_and_refused_if_not():
+    fatal = ("missing_pytree_data_dir_d", "manifest.ocdbt")
+    whole = refused = 0
+    for folder in dict.fromkeys(_examples()):
+        path = str(folder)
+        lacks = any(name in path for name in fatal) or folder.name == "dummy"
+        if not lacks and (folder / "_METADATA").exists():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = interop.from_orbax(folder)
+            assert found["a"].tolist() == list(range(8)) and found["b"]["c"].dtype == np.int32
+            whole += 1
+        else:
+            with pytest.raises((FileNotFoundError, treering.CorruptionError, NotImplementedError)):
+                interop.from_orbax(folder)
+            refused += 1
+    assert not _examples() or (whole > 20 and refused > 8)
+
+
+def test_the_msgpack_files_of_old_versions_are_refused_by_name(tmp_path):
+    (tmp_path / "checkpoint").write_bytes(b"\x81\xa1a\x01")
+    with pytest.raises(NotImplementedError, match="without _METADATA: .*or Orbax was too old"):
+        interop.from_orbax(tmp_path)

@@ -239,7 +239,7 @@ def value_of(leaf: Any, arrays: str, out: np.ndarray[Any, Any] | None = None) ->
         import jax
 
         if leaf.prng_impl is not None:
-            return jax.random.wrap_key_data(_words(leaf, out), impl=leaf.prng_impl)
+            return jax.random.wrap_key_data(jax.device_put(_words(leaf, out)), impl=leaf.prng_impl)
         if jax.dtypes.canonicalize_dtype(leaf.dtype) == leaf.dtype:
             return jax.device_put(leaf.read(out))
     if leaf.prng_impl is not None:

@@ -60,11 +60,10 @@ class ZarrArray:
         if math.prod(grid) > _CHUNK_LIMIT:
             raise too_large(self.where, f"{math.prod(grid)} chunks")
         self._find_all(grid)
-        if out is None:
-            out = empty(form.shape, form.dtype)
+        found: np.ndarray[Any, Any] = empty(form.shape, form.dtype) if out is None else out
         for position in itertools.product(*map(range, grid)):
-            self._chunk(position, out)
-        return out
+            self._chunk(position, found)
+        return found
 
     def _find_all(self, grid: tuple[int, ...]) -> None:
         """Before memory is taken for it: an array of many chunks and no data is refused."""
