@@ -335,3 +335,14 @@ def test_a_type_has_one_handler_unless_it_is_overridden(points):
     assert handlers.get_type_handler(Point) is newer
     assert handlers.create_type_handler_registry((Point, newer)).has(Point)
     assert int in handlers.supported_types()
+
+
+def test_arguments_of_one_item_and_of_several_are_not_mixed_up(tmp_path, composite):
+    with pytest.raises(ValueError, match="takes a Composite"):
+        composite.save(tmp_path / "a", ocp.args.StandardSave({"x": 1}))
+    with pytest.raises(ValueError, match="no Composite"):
+        single = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+        single.save(tmp_path / "a", ocp.args.Composite(s=ocp.args.StandardSave({"x": 1})))
+    with pytest.raises(ValueError, match='"s" has None'):
+        composite.save(tmp_path / "a", ocp.args.Composite(s=None))
+    assert not (tmp_path / "a").exists()

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+from flax import nnx
 
 import treering
 import treering.orbax as ours
@@ -275,6 +276,7 @@ def save(tmp_path):
         checkpointer.save(tmp_path / "a", tree, force=True)
         return lambda *more, **named: checkpointer.restore(tmp_path / "a", *more, **named)
 
+    run.path = tmp_path / "a"
     return run
 
 
@@ -363,3 +365,50 @@ def test_a_sharding_over_more_devices_than_there_are_is_a_topology_mismatch(save
     wanted = ours.args.StandardRestore(fallback_sharding=sharding)
     found = ours.StandardCheckpointer().restore(tmp_path / "a", args=wanted)
     assert found["a"].sharding == sharding and found["a"].tolist() == list(range(8))
+
+
+# ---- Flax NNX
+
+
+class Model(nnx.Module):
+    def __init__(self, rngs):
+        self.first = nnx.Linear(2, 3, rngs=rngs)
+        self.more = nnx.List([nnx.Linear(3, 3, rngs=rngs) for _ in range(2)])
+        self.norm = nnx.BatchNorm(3, rngs=rngs)
+
+
+def values_of(tree):
+    flat = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in flat}
+
+
+def test_a_state_of_nnx_is_restored_as_orbax_does_and_without_a_target_too(both):
+    state = nnx.state(Model(nnx.Rngs(0)))
+    abstract = nnx.state(nnx.eval_shape(lambda: Model(nnx.Rngs(1))))
+
+    def call(ocp, checkpointer, path):
+        return checkpointer.restore(path, args=ocp.args.StandardRestore(abstract))
+
+    orbax, mine = both(state, call, "StandardSave")
+    assert values_of(orbax) == values_of(mine) == values_of(state)
+    assert jax.tree.structure(mine) == jax.tree.structure(orbax)
+    _, bare = both(state, lambda ocp, checkpointer, path: checkpointer.restore(path), "StandardSave")
+    assert type(bare) is nnx.State and values_of(bare) == values_of(state)
+    assert type(bare["norm"]["mean"]) is nnx.BatchStat and list(bare["more"]) == [0, 1]
+
+
+def test_a_module_of_nnx_is_restored_into_one(save):
+    model = Model(nnx.Rngs(0))
+    back = save(model)(args=ours.args.PyTreeRestore(Model(nnx.Rngs(1))))
+    assert type(back) is Model and values_of(nnx.state(back)) == values_of(nnx.state(model))
+    state = nnx.state(Model(nnx.Rngs(2)))
+    assert values_of(save(model)(args=ours.args.PyTreeRestore(state))) == values_of(nnx.state(model))
+
+
+def test_a_sharding_over_an_abstract_mesh_is_made_of_the_devices_of_here(save):
+    abstract = jax.sharding.AbstractMesh((4,), ("x",))
+    sharding = jax.sharding.NamedSharding(abstract, jax.sharding.PartitionSpec("x"))
+    save({"a": jnp.arange(8.0)})
+    target = {"a": Struct((8,), np.float32, sharding=sharding)}
+    found = ours.StandardCheckpointer().restore(save.path, target)
+    assert found["a"].sharding.num_devices == 4 and found["a"].tolist() == list(range(8))

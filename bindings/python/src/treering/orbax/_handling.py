@@ -41,6 +41,7 @@ import pathlib
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import treering
@@ -120,6 +121,9 @@ def prepare(
     Raises:
         ValueError, TypeError: what the handlers refuse; `custom_metadata` that is no JSON document.
     """
+    if is_composite(handler) != isinstance(args, Mapping):
+        wanted = "a Composite, one of arguments for each item" if is_composite(handler) else "no Composite"
+        raise ValueError(f"{type(handler).__name__} takes {wanted}; it was given {type(args).__name__}")
     parts = handler.parts(args) if is_composite(handler) else [(ONLY, handler, args)]  # type: ignore[attr-defined]
     prepared = Prepared(_record(not is_composite(handler), custom_metadata))
     try:

@@ -250,7 +250,7 @@ class AsyncCheckpointer(Checkpointer):
             self._handler, wanted, custom_metadata=custom_metadata, asynchronous=True
         ) as prepared:
             prepared.collect()
-            if os.path.isdir(name):
+            if os.path.isdir(name) and not os.path.islink(name):
                 _replace_folder(name, prepared)
                 self._done(None)
                 return
