@@ -2,6 +2,10 @@
 # Exact comparison of trees: types of nodes and leaves, key types and order, dtypes, bits.
 import os
 import struct
+import subprocess
+import sys
+import textwrap
+import threading
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
@@ -68,3 +72,33 @@ def same(round_trip):
         return back
 
     return run
+
+
+@pytest.fixture
+def gate():
+    """A progress function that holds up what calls it until the gate is set."""
+    event = threading.Event()
+    event.reached = threading.Event()
+
+    def progress(done, total):
+        event.reached.set()
+        assert event.wait(60)
+
+    event.progress = progress
+    yield event
+    event.set()
+
+
+def on_a_small_disk(text):
+    """Runs a script where /mnt is a disk of 600 KiB; what it printed, nothing else having been said."""
+    shell = 'mount -t tmpfs -o size=600k none /mnt && exec "$@"'
+    try:
+        probe = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /mnt"]
+        if subprocess.run(probe, stderr=subprocess.DEVNULL).returncode != 0:
+            pytest.skip("no mount namespaces here")
+    except OSError:
+        pytest.skip("no unshare here")
+    command = ["unshare", "-rm", "sh", "-c", shell, "sh", sys.executable, "-c", textwrap.dedent(text)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    return done.stdout

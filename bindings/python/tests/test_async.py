@@ -22,21 +22,6 @@ def path(tmp_path):
     return tmp_path / "run.ring"
 
 
-@pytest.fixture
-def gate():
-    """A progress function that holds up what calls it until the gate is set."""
-    event = threading.Event()
-    event.reached = threading.Event()
-
-    def progress(done, total):
-        event.reached.set()
-        assert event.wait(60)
-
-    event.progress = progress
-    yield event
-    event.set()
-
-
 def script(text, *arguments, **more):
     code = "import sys, os, signal, threading, time, numpy as np, treering\n" + text
     return subprocess.run(

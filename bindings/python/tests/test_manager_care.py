@@ -27,21 +27,6 @@ def run(tmp_path):
         manager.close()
 
 
-@pytest.fixture
-def gate():
-    """A progress function that holds up what calls it until the gate is set."""
-    event = threading.Event()
-    event.reached = threading.Event()
-
-    def progress(done, total):
-        event.reached.set()
-        assert event.wait(60)
-
-    event.progress = progress
-    yield event
-    event.set()
-
-
 def damage(version):
     with open(version.path, "r+b") as file:
         file.seek(5000)

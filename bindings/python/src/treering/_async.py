@@ -10,15 +10,14 @@
 # failure that nobody asked for. A forked child has no part in its parent's saves.
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Generic, TypeVar
 
 from ._errors import CancelledError, TimedOutError, WrongStateError, about
+from ._exit import first_at_exit
 from ._ffi import lib
 from ._manager_handle import shout
 from ._opening import AnyPath, shown
@@ -31,7 +30,6 @@ _EXIT_SECONDS = 10.0  # for a save to end after it was given up
 
 _running: set[Response[Any]] = set()
 _failed: weakref.WeakSet[Response[Any]] = weakref.WeakSet()
-_child: int | None = None  # the process whose multiprocessing.util knows of _at_child_exit
 
 
 class Response(Generic[T]):
@@ -144,7 +142,7 @@ class Response(Generic[T]):
 
     def _start(self, work: Callable[[], T]) -> None:
         _running.add(self)
-        _at_exit_first()
+        first_at_exit(_at_exit, _at_child_exit)
         if not threading.main_thread().is_alive():
             _run(self, work)  # the interpreter has waited for its threads, and waits for no more
             return
@@ -305,20 +303,6 @@ def load_async(path: AnyPath, target: Any = None, **more: Any) -> Response[Any]:
 
 
 # ---- the end of the program, and its children
-
-
-def _at_exit_first() -> None:
-    """What registers last runs first at exit: before JAX takes down what a save may still read."""
-    global _child
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
-    # A child of multiprocessing ends without atexit, and has finalizers of its own instead.
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None and _child != os.getpid():
-        import multiprocessing.util
-
-        _child = os.getpid()
-        multiprocessing.util.Finalize(None, _at_child_exit, exitpriority=1000)
 
 
 def _at_exit() -> None:

@@ -11,7 +11,6 @@
 # copy of the handle is freed at once, so that it does not hold the lock after its parent's death.
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 from . import _errors
 from ._errors import WrongStateError, about, check, error_of, new_error
+from ._exit import first_at_exit
 from ._ffi import ffi, lib
 from ._logging import INFO, WARNING, log
 from ._nodes import options
@@ -31,7 +31,6 @@ from ._versions import store_info
 
 SLICE = 0.05  # seconds: how long Ctrl-C may go unseen
 _live: set[Handle] = set()  # handles that are to be closed
-_child = None  # the process whose multiprocessing.util knows of _at_exit
 
 
 def status_class(status: int) -> int:
@@ -60,7 +59,7 @@ class Handle:
         self.in_flight: list[tuple[int, Any, Any]] = []  # (step, pending, watch)
         self.raised: list[BaseException] = []  # by functions that were told of the progress of a save
         _live.add(self)
-        _last_to_register()
+        first_at_exit(_at_exit)
 
     # -- calls
 
@@ -117,7 +116,7 @@ class Handle:
     def add(self, step: int, pending: Any, watch: Any) -> None:
         if pending != ffi.NULL:
             self.in_flight.append((step, ffi.gc(pending, lib.treering_pending_free), watch))
-            _last_to_register()
+            first_at_exit(_at_exit)
         else:
             self.end(watch)
 
@@ -298,20 +297,6 @@ class Handle:
             )
             lib.treering_manager_close(self.pointer, 0, ffi.NULL)  # its thread must not outlive Python
             self.forget()
-
-
-def _last_to_register() -> None:
-    """What registers last runs first at exit: before JAX takes down what a save may still read."""
-    global _child
-    atexit.unregister(_at_exit)
-    atexit.register(_at_exit)
-    # A child of multiprocessing ends without atexit, and has finalizers of its own instead.
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None and _child != os.getpid():
-        import multiprocessing.util
-
-        _child = os.getpid()
-        multiprocessing.util.Finalize(None, _at_exit, exitpriority=1000)
 
 
 def _at_exit() -> None:
