@@ -68,7 +68,8 @@ def _from_tuples(value: Any) -> Any:
 
 
 _ATTRIBUTES: dict[Any, Any] = {}  # (class, metadata as text) -> attributes
-_RECENT: dict[Any, Any] = {}  # (class, names and addresses of the metadata) -> (the metadata's values, attributes)
+# (class, names and addresses of the metadata) -> (the metadata's values, attributes)
+_RECENT: dict[Any, Any] = {}
 _CONSTANTS = {type(None), bool, int, float, str}
 
 
