@@ -79,7 +79,8 @@ def _view(tensor: Any, dtype: np.dtype) -> np.ndarray:
     strides = tuple(step * dtype.itemsize for step in tensor.stride())
     size = sum((n - 1) * step for n, step in zip(shape, strides)) + dtype.itemsize
     memory = ffi.buffer(ffi.cast("char *", tensor.data_ptr()), size)
-    return np.ndarray(shape, dtype, memory, 0, strides)
+    made: np.ndarray = np.ndarray(shape, dtype, memory, 0, strides)
+    return made
 
 
 def to_torch(torch: Any, array: np.ndarray) -> Any:

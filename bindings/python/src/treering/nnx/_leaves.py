@@ -27,6 +27,7 @@ def leaves_of(model: Any) -> dict[Path, Any]:
     found = flat(nnx.state(model))
     shared = [sorted(places, key=len) for places in nnx.find_duplicates(model)]
     for places in sorted(shared, key=lambda places: -len(places[0])):  # what is inside first
+        first, below = places[0], found
         for first in places:
             below = {p[len(first) :]: leaf for p, leaf in found.items() if p[: len(first)] == first}
             if below:
