@@ -157,6 +157,15 @@ def test_layers_that_were_tied_restore_into_ones_that_are_not(saved):
     assert bits(model.tied.kernel[...]) == bits(model_of(0).layers[0].kernel[...])
 
 
+def test_a_target_need_not_have_the_other_names_of_a_leaf(saved):
+    state = nnx.state(nnx.eval_shape(lambda: model_of(1)))
+    assert "tied" not in state
+    assert_same(treering.load(saved, state), nnx.state(model_of(0)))
+    del state["norm"]
+    with pytest.raises(treering.StructureMismatchError, match="norm"):
+        treering.load(saved, state)
+
+
 def test_layers_that_differ_do_not_restore_into_tied_ones(path):
     model = model_of(0)
     model.tied = nnx.Linear(3, 4, rngs=nnx.Rngs(2))

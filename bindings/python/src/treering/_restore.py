@@ -12,7 +12,7 @@ from ._nodes import NODE_SIZE, build, options, threads_for
 from ._progress import Progress, Watch
 from ._rebuild import _number
 from ._relaxed import ADVICE, STRICT, Relaxed
-from ._report import DIFFERENT, Finding, LoadReport, findings_of
+from ._report import DIFFERENT, Finding, LoadReport, findings_of, text_at
 
 
 def _restore(
@@ -23,7 +23,49 @@ def _restore(
     progress: Progress = None,
     relaxed: Relaxed = STRICT,
 ) -> Any:
-    """`nodes()` gives the item's nodes, for a target that lies over several devices."""
+    """`nodes()` gives the item's nodes.
+
+    Of a leaf that is stored under several paths, the target need not have all of them.
+    """
+    try:
+        return _agreeing(checkpoint, name, target, nodes, progress, relaxed)
+    except StructureMismatchError as error:
+        only_unexpected = error.unexpected and not error.missing and not error.different
+        if not only_unexpected or not relaxed.is_strict():
+            raise
+        if not _are_spare_names(set(error.unexpected), checkpoint, nodes()):
+            raise
+    return _agreeing(checkpoint, name, target, nodes, progress, Relaxed(partial=True))
+
+
+def _are_spare_names(paths: set[str], checkpoint: Any, nodes: Any) -> bool:
+    """Whether each of these leaves is stored under another path too, which is not one of these."""
+    names: dict[int, set[str]] = {}  # of each leaf that has several
+    for position, of in nodes.aliases:
+        for node in (position, of):
+            names.setdefault(of, set()).add(_path_of(checkpoint, nodes.root + node))
+    spare = [found for found in names.values() if found - paths]
+    return paths <= set().union(*spare)
+
+
+def _path_of(checkpoint: Any, node: int) -> str:
+    size, error, room = ffi.new("uint64_t *"), new_error(), ffi.new("char[]", 256)
+    while True:
+        status = lib.treering_checkpoint_path(checkpoint, node, room, len(room), size, error)
+        check(status, error)
+        if size[0] <= len(room):
+            return text_at(room, size[0])
+        room = ffi.new("char[]", int(size[0]))
+
+
+def _agreeing(
+    checkpoint: Any,
+    name: str,
+    target: Any,
+    nodes: Callable[[], Any],
+    progress: Progress,
+    relaxed: Relaxed,
+) -> Any:
     rows = Flattener(target=True, in_boxes=not relaxed.renames).run(target)
     found = False
     if rows.boxes:
