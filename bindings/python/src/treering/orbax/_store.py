@@ -141,6 +141,8 @@ class Store:
             self._close()
 
     def _close(self) -> None:
+        if self._writes:
+            _writers.pop(os.path.realpath(self.directory), None)
         manager, self._open, self._writes = self._open, None, False
         if manager is not None:
             manager.close()
