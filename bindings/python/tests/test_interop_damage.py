@@ -244,6 +244,18 @@ def test_a_lost_chunk_and_a_lost_array_are_named(tmp_path):
         interop.from_orbax(folder)
 
 
+def test_arrays_larger_than_the_memory_are_refused_before_any_is_taken(tmp_path):
+    entry = _entry(["a"], "jax.Array")
+    entry["value_metadata"]["skip_deserialize"] = False
+    (tmp_path / "_METADATA").write_text(json.dumps({"tree_metadata": {"a": entry}, "use_ocdbt": False}))
+    (tmp_path / "a").mkdir()
+    array = {"zarr_format": 2, "shape": [1 << 43], "chunks": [1 << 20], "dtype": "|u1"}
+    (tmp_path / "a/.zarray").write_text(json.dumps(array))
+    with pytest.raises(MemoryError, match="arrays of 8796093022208 bytes.*import_orbax"):
+        interop.from_orbax(tmp_path)
+    assert interop.open_orbax(os.fsencode(tmp_path)).lazy()["a"].nbytes == 1 << 43
+
+
 def test_a_pipe_in_place_of_a_file_does_not_hang(tmp_path):
     folder = _copy(tmp_path, "standard")
     path = _node_of(folder)

@@ -113,6 +113,20 @@ def test_stores_of_several_processes_merged_into_one_are_read_through_the_merged
         _all(OcdbtStore(str(tmp_path)))
 
 
+def test_metadata_and_values_in_folders_of_their_own_are_found(tmp_path):
+    spec = {
+        "driver": "ocdbt", "base": f"file://{tmp_path}/", "value_data_prefix": "ocdbt_data/",
+        "btree_node_data_prefix": "ocdbt_meta/", "version_tree_node_data_prefix": "ocdbt_meta/",
+        "config": {"max_inline_value_bytes": 10},
+    }  # fmt: skip
+    store, pairs = tensorstore.KvStore.open(spec).result(), _pairs(60)
+    with tensorstore.Transaction() as transaction:
+        for key, value in pairs.items():
+            store.with_transaction(transaction)[key] = value
+    assert _all(OcdbtStore(str(tmp_path))) == pairs
+    assert {path.name for path in tmp_path.iterdir()} == {"manifest.ocdbt", "ocdbt_data", "ocdbt_meta"}
+
+
 def test_an_empty_store_has_no_keys(tmp_path):
     store = _ocdbt(tmp_path)
     store[b"a"] = b"b"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from ._bytes import Cursor, Extent, read_file, read_range
+from ._bytes import Cursor, Extent, file_size, read_file, read_range
 from ._codecs import unzstd
 from ._crc32c import crc32c
 from ._faults import damaged, failed_checksum, too_large, unsupported
@@ -252,8 +252,6 @@ class LooseStore:
 
     def find(self, key: str) -> Extent | None:
         """The file of a key. A key that would leave the folder is refused."""
-        from ._bytes import file_size
-
         if "\0" in key or any(part in ("", ".", "..") for part in key.split("/")):
             raise damaged(self.where, f"the key {key!r} is no name of a file below it")
         path = os.path.join(self._folder, key)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidArgumentError, PathNotFoundError
+from .._errors import InvalidArgumentError, OutOfMemoryError, PathNotFoundError
 from .._ffi import lib
 from . import _orbax_layout as layout
 from ._bytes import file_size, read_json
 from ._faults import damaged, unsupported
-from ._orbax_item import TreeItem, value_of
+from ._orbax_item import OrbaxArray, TreeItem, value_of
 
 _DEFAULTS = ("", "default", "state", "pytree")  # what a tree without a name is called, by version
 _KEY_WORDS = {2: "threefry2x32"}  # rbg and unsafe_rbg both have 4: which it was is not stored
@@ -81,13 +81,25 @@ class OrbaxCheckpoint:
             PathNotFoundError: there is no such item.
             CorruptionError, CheckpointNotFoundError: data are damaged or missing.
             UnsupportedError: something that is not read here.
+            OutOfMemoryError: there are more bytes of arrays than the machine has memory.
         """
         if arrays not in ("numpy", "jax"):
             raise InvalidArgumentError(f"arrays is 'numpy' or 'jax', not {arrays!r}")
 
         name = self._name(item)
         library = "numpy" if self.items[name] == layout.STATE else arrays
-        return self._item(name, lambda leaf: value_of(leaf, library))
+        return self._item(name, lambda leaf: value_of(leaf, library), self._must_fit)
+
+    def _must_fit(self, leaves: list[Any]) -> None:
+        """A checkpoint of more than all memory would end the process; so would one that only says so."""
+        size = sum(leaf.nbytes for leaf in leaves if isinstance(leaf, OrbaxArray))
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        if size > memory:
+            raise OutOfMemoryError(
+                f"'{self.path}': arrays of {size} bytes, and {memory} bytes of memory: read them one by"
+                " one with open_orbax(…).lazy(), or use import_orbax",
+                status=lib.TREERING_NO_MEMORY,
+            )
 
     def _name(self, item: str | None) -> str:
         if item is not None and item in self._folders:
@@ -104,7 +116,12 @@ class OrbaxCheckpoint:
             f"'{self.path}' has {what}: its items are {names}", status=lib.TREERING_NOT_FOUND_ITEM
         )
 
-    def _item(self, name: str, value: Callable[[Any], Any]) -> Any:
+    def _item(
+        self,
+        name: str,
+        value: Callable[[Any], Any],
+        before: Callable[[list[Any]], object] | None = None,
+    ) -> Any:
         folder, kind = self._folders[name], self.items[name]
         if kind == layout.JSON:
             return read_json(layout.json_file(folder), object)
@@ -118,7 +135,7 @@ class OrbaxCheckpoint:
             raise unsupported(
                 f"'{folder}'", "a tree without _METADATA: its structure is lost, or Orbax was too old"
             )
-        found = TreeItem(folder).tree(value)
+        found = TreeItem(folder).tree(value, before)
         if self.handlers.get(name, "").endswith("ArrayCheckpointHandler"):
             return _only(found, folder)
         return found
@@ -165,13 +182,14 @@ def open_orbax(path: str | os.PathLike[str], *, step: int | None = None) -> Orba
         InvalidArgumentError: it is no Orbax checkpoint.
         PathNotFoundError: there is no such step.
     """
-    return OrbaxCheckpoint(*layout.locate(os.fspath(path), step))
+    return OrbaxCheckpoint(*layout.locate(os.fsdecode(path), step))
 
 
 def orbax_steps(path: str | os.PathLike[str]) -> list[int]:
     """The steps in the folder of an Orbax manager, in order; unfinished ones are left out."""
-    layout.require_folder(os.fspath(path))
-    return list(layout.steps_of(os.fspath(path)))
+    folder = os.fsdecode(path)
+    layout.require_folder(folder)
+    return list(layout.steps_of(folder))
 
 
 def from_orbax(

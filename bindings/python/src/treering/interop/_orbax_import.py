@@ -179,7 +179,7 @@ def import_orbax(
     """
     if existing not in ("error", "skip", "overwrite"):
         raise InvalidArgumentError(f"existing is 'error', 'skip' or 'overwrite', not {existing!r}")
-    origin, target = os.fspath(source), os.path.abspath(os.fspath(destination))
+    origin, target = os.fsdecode(source), os.path.abspath(os.fsdecode(destination))
     layout.require_folder(origin)
     chosen = _chosen(origin, steps, step)
     done: list[Imported] = []

@@ -132,16 +132,24 @@ class TreeItem:
             try:
                 found[base64.urlsafe_b64decode(name).decode()] = json.loads(text)
             except (binascii.Error, ValueError, TypeError, RecursionError):
-                raise damaged(path, f"the entry {name!r:.80} cannot be decoded") from None
+                raise damaged(
+                    path, f"the entry {name!r:.80} cannot be decoded; without the file all else is read"
+                ) from None
         return found
 
-    def tree(self, value: Callable[[Any], Any] | None = None) -> Any:
+    def tree(
+        self,
+        value: Callable[[Any], Any] | None = None,
+        before: Callable[[list[Any]], object] | None = None,
+    ) -> Any:
         """The tree as it was stored, with lazy leaves; or with `value(leaf)` for each leaf, called
-        when all metadata were found to be whole."""
+        when all metadata were found to be whole and `before(leaves)` had nothing against it."""
         entries = self.about.entries
         leaves = [self._value(entry) for entry in entries]
         made = self._built(leaves)
         self._warn_of_keys(leaves)
+        if before is not None:
+            before(leaves)
         return made if value is None else self._built([value(leaf) for leaf in leaves])
 
     def _built(self, values: list[Any]) -> Any:
