@@ -103,6 +103,7 @@ def test_a_container_is_a_mapping_of_its_leaves(path):
         assert container.keys_of('3/"0"') == (3, "0")
         assert container.item_names == {"default": "tree", "config": "json"}
         assert container.load()["step"] == 7
+        assert treering.open(path, item="config")[""].value() == "[1]"
         with pytest.raises(KeyError, match="no 'q'") as caught:
             container["layers/0/q"]
         assert isinstance(caught.value, treering.PathNotFoundError)

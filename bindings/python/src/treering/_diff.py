@@ -116,7 +116,7 @@ def diff(
     attributes: bool = False,
     item: str = "",
 ) -> Diff:
-    """What differs between two checkpoints, or trees.
+    """What differs between two checkpoints, or trees. Any thread may call it.
 
     Args:
         a, b: each a path (of a manager's directory: its latest step), a `Container`, or a tree.
@@ -128,6 +128,11 @@ def diff(
 
     Returns:
         A `Diff`, which is true if there are differences.
+
+    Raises:
+        CheckpointNotFoundError: (a FileNotFoundError) there is no such file.
+        CorruptionError: (an OSError) bytes that were to be compared are damaged.
+        UnsupportedTypeError: (a TypeError) a tree holds what no checkpoint has a place for.
 
     >>> treering.save("a.ring", {"w": np.zeros(4), "step": 1})
     >>> treering.save("b.ring", {"w": np.array([0, 0, 0, 0.25]), "more": 2, "step": 1})

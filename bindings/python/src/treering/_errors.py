@@ -215,7 +215,7 @@ _NAMED_ERRNO = {lib.TREERING_IO_NO_SPACE: 28, lib.TREERING_IO_READ_ONLY: 30}
 
 # How the library begins what it says of one leaf of a file: 'layers/0/w': 'run.ring': …
 _OF_LEAF = re.compile(r"'(?P<leaf>.*?)': '(?P<path>.*?)'", re.DOTALL)
-_LEAF_CLASSES = (lib.TREERING_CORRUPT, lib.TREERING_UNSUPPORTED, lib.TREERING_NOT_FOUND, lib.TREERING_IO)
+_LEAF_CLASSES = (lib.TREERING_CORRUPT, lib.TREERING_UNSUPPORTED, lib.TREERING_IO)
 
 
 def new_error() -> Any:
@@ -232,7 +232,8 @@ def error_of(error: Any) -> TreeringError:
     offset = None if error.offset == lib.TREERING_NO_OFFSET else error.offset
     os_error = error.os_error or _NAMED_ERRNO.get(status, 0)
     made = kind(message, status=status, os_error=os_error, offset=offset)
-    match = _OF_LEAF.match(message) if status & 255 in _LEAF_CLASSES else None
+    of_leaf = status & 255 in _LEAF_CLASSES or status == lib.TREERING_NOT_FOUND_FILE
+    match = _OF_LEAF.match(message) if of_leaf else None
     if match is not None:
         made.leaf = match["leaf"]
     return made

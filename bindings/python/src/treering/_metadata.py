@@ -115,7 +115,7 @@ def metadata(path: AnyPath, *, step: int | str | None = None, item: str = "") ->
     """What is in a checkpoint: its items, and the tree of dtypes, shapes and attributes.
 
     No data are read, and neither JAX nor Flax is imported: an `nnx.State` is a dict here. The result
-    is a target for `load`.
+    is a target for `load`. Any thread may call it.
 
     Args:
         path: a checkpoint file, or a manager's directory.

@@ -8,6 +8,7 @@ from typing import Any
 from ._errors import CorruptionError, TreeringError, about, check, error_of, new_error
 from ._ffi import ffi, lib
 from ._logging import Timer
+from ._metadata import info_of
 from ._nodes import options, threads_for
 from ._opening import AnyPath, open_path, open_store, shown
 from ._progress import Progress, Watch
@@ -72,7 +73,7 @@ def verify(
 ) -> VerifyReport:
     """Reads and checks every byte: checksums, records, order, totals, padding.
 
-    Damage is what the report tells, and no exception. Ctrl-C ends it.
+    Damage is what the report tells, and no exception. Ctrl-C ends it. Any thread may call it.
 
     Args:
         path: a checkpoint file, or a manager's directory, of which all versions are checked.
@@ -102,7 +103,7 @@ def verify(
         except CorruptionError as error:
             name = shown(path) if step is None else f"step {step} of '{shown(path)}'"
             return VerifyReport(name, [Finding("damaged", name, found=str(error))], error)
-        settings = _settings(os.path.getsize(os.fspath(path)), watch)
+        settings = _settings(info_of(opened.checkpoint)["file_size"], watch)
         out, told = ffi.new("treering_report **"), new_error()
         status = lib.treering_checkpoint_verify(out, opened.checkpoint, settings, told)
         return _report(opened.name, shown(path), (out, status, told), watch)
