@@ -159,6 +159,18 @@ def test_views_of_the_mapping_copy_nothing_and_keep_the_file(tmp_path, big):
         view[0, 0] = 1
 
 
+def test_a_mapped_container_loads_as_a_tree_of_views(tmp_path):
+    tree = {"a": BIG, "b": [np.arange(3000)], "nibbles": TREE["nibbles"], "n": 1, "s": np.float32(3)}
+    tree["jax"] = jnp.arange(3000.0)
+    treering.save(tmp_path / "x", tree)
+    with treering.open(tmp_path / "x", mmap=True) as container:
+        found, views = container.load(), container["a"].view()
+    assert np.shares_memory(found["a"], views) and not found["b"][0].flags.writeable
+    assert found["nibbles"].flags.writeable and isinstance(found["jax"], jax.Array)
+    assert not treering.diff(tree, found, attributes=True)
+    assert treering.open(tmp_path / "x").load()["a"].flags.writeable
+
+
 def test_where_there_is_no_view_it_says_so_and_copies(path):
     plain, mapped = treering.open(path), treering.open(path, mmap=True)
     with pytest.raises(treering.UnsupportedError):

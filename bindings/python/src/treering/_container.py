@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Union
 
-from ._errors import PathNotFoundError, WrongStateError, check, error_of, new_error
+from ._errors import PathNotFoundError, WrongStateError, about, check, error_of, new_error
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, display
 from ._leaf import LeafRef
@@ -103,8 +103,13 @@ class Container(Mapping[LeafPath, LeafRef]):
         return info_of(self._checkpoint())
 
     def load(self, target: Any = None) -> Any:
-        """The whole item, as `treering.load` gives it."""
-        return load_from(self._checkpoint(), self.path, target, self.item)
+        """The whole item, as `treering.load` gives it.
+
+        With `mmap=True` and no target, arrays of NumPy are read-only views of the file, where its
+        bytes allow that.
+        """
+        with about(self.path):
+            return load_from(self._checkpoint(), self.path, target, self.item, views=self._mmap)
 
     def keys_of(self, path: str) -> tuple[str | int, ...]:
         """The keys from the root to the leaf at a display path."""

@@ -18,7 +18,6 @@ from ._container import Container
 from ._errors import about, check, new_error
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, PRNG_KEY, Flattener
-from ._leaf import _Held
 from ._load import _item
 from ._logging import Timer
 from ._nodes import NODE_SIZE, build, options
@@ -26,6 +25,7 @@ from ._opening import open_path
 from ._progress import Watch
 from ._rebuild import _number
 from ._report import Finding, findings_of
+from ._view import bytes_of
 
 BLOCK = 1 << 22  # elements that are compared at once
 SHOWN = 20  # lines of a repr for each group
@@ -185,7 +185,7 @@ class _Side:
             return _number(node.kind, ffi.buffer(node.data, node.data_size)[:] if node.data_size else b"")
         out = ffi.new("treering_blob **")
         check(lib.treering_tree_data(out, self.tree, found[0], error), error)
-        raw = np.asarray(_Held(ffi.gc(out[0], lib.treering_blob_free)))
+        raw = bytes_of(out[0])
         shape = tuple(node.shape[i] for i in range(node.rank))
         return _elements(raw, node.dtype, int(np.prod(shape, dtype=np.int64)))
 

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from . import _dtypes
 from ._errors import (
-    DtypeMismatchError, InvalidArgumentError, StructureMismatchError, UnsupportedError, about, check,
-    new_error,
+    DtypeMismatchError, InvalidArgumentError, StructureMismatchError, UnsupportedError, about, new_error,
 )  # fmt: skip
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, PRNG_KEY
@@ -19,19 +18,9 @@ from ._nodes import options, threads_for
 from ._progress import Watch
 from ._read import _LEAF_NAMES, _Nodes
 from ._rebuild import _readable
+from ._view import view_of
 
 Array = npt.NDArray[Any]
-
-
-class _Held:
-    """The base of a view: holds the blob, and with it the mapping of the file."""
-
-    def __init__(self, blob: Any) -> None:
-        self.blob = blob
-        address = int(ffi.cast("uintptr_t", lib.treering_blob_data(blob)))
-        self.__array_interface__ = {
-            "version": 3, "typestr": "|u1", "shape": (lib.treering_blob_size(blob),), "data": (address, True),
-        }  # fmt: skip
 
 
 class LeafRef:
@@ -221,17 +210,11 @@ class LeafRef:
                 f"'{self.path}': NumPy has no view of packed {dtype}; read a copy",
                 status=lib.TREERING_UNSUPPORTED_NO_VIEW, path=self._file, leaf=self.path,
             )  # fmt: skip
-        out, error = ffi.new("treering_blob **"), new_error()
-        status = lib.treering_checkpoint_view(
-            out, self._checkpoint, self._id, ffi.new("uint64_t[]", origin), ffi.new("uint64_t[]", extent), error
-        )
-        if status == lib.TREERING_UNSUPPORTED_NO_VIEW:
-            message = ffi.string(error.message).decode("utf-8", "replace")
-            return UnsupportedError(message, status=status, path=self._file, leaf=self.path)
         with about(self._file):
-            check(status, error)
-        held = _Held(ffi.gc(out[0], lib.treering_blob_free))
-        return np.asarray(held).view(dtype).reshape(extent)
+            found = view_of(self._checkpoint, self._id, dtype, origin, extent)
+        if isinstance(found, UnsupportedError):
+            found.path, found.leaf = self._file, self.path
+        return found
 
     def _read(self, origin: tuple[int, ...], extent: tuple[int, ...], out: Array) -> None:
         reads, error = ffi.new("treering_read[1]"), new_error()

@@ -85,6 +85,7 @@ def load_from(
     item: str,
     progress: Progress = None,
     relaxed: Relaxed = STRICT,
+    views: bool = False,
 ) -> Any:
     """`path` is for messages."""
     name, kind, root, count = _item(checkpoint, item, path)
@@ -103,7 +104,7 @@ def load_from(
         nodes = lambda: _Nodes(checkpoint, root, count)  # noqa: E731
         return _restore(checkpoint, name, target, nodes, progress, relaxed)
     found = _Nodes(checkpoint, root, count)
-    return found.tree(found.leaves(progress))
+    return found.tree(found.leaves(progress, views))
 
 
 def metadata_from(checkpoint: Any, path: Any, item: str) -> Any:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from . import _dtypes, _values
-from ._errors import CorruptionError, check, new_error
+from ._errors import CorruptionError, UnsupportedError, check, new_error
 from ._ffi import ffi, lib
 from ._flatten import Attributes, ARRAY, BOOLEAN, BYTES, COMPLEX, FLOAT, INTEGER, PRNG_KEY, STRING
 from ._nodes import NODE_SIZE, options, threads_for
 from ._progress import Watch
 from ._rebuild import _container, _imported_for, _key, _module, _number, _readable, _wrapped
+from ._view import view_of
 
 _LEAF_NAMES = {
     BOOLEAN: "bool", INTEGER: "int", FLOAT: "float", COMPLEX: "complex", STRING: "string", BYTES: "bytes",
@@ -93,14 +94,16 @@ class _Nodes:
 
     # -- leaves
 
-    def leaves(self, progress: Any = None) -> list[Any]:
+    def leaves(self, progress: Any = None, views: bool = False) -> list[Any]:
         """A list with the leaves' values at their positions."""
         values: list[Any] = [None] * self.count
         alias_at = {i for i, _ in self.aliases}
         arrays = [i for i, k in enumerate(self.kinds) if (k == ARRAY or k == PRNG_KEY) and i not in alias_at]
         numbers = [i for i, k in enumerate(self.kinds) if k > ARRAY and k != PRNG_KEY and i not in alias_at]
-        memory = self._read(arrays, numbers, progress)
-        for i, array in zip(arrays, memory[0]):
+        viewed = self._views(arrays, values) if views else set()
+        copied = [i for i in arrays if i not in viewed]
+        memory = self._read(copied, numbers, progress)
+        for i, array in zip(copied, memory[0]):
             values[i] = array
         self._finish(arrays, values)
         at = 0
@@ -113,6 +116,23 @@ class _Nodes:
         for i, of in self.aliases:
             values[i] = values[of]
         return values
+
+    def _views(self, arrays: list[int], values: list[Any]) -> set[int]:
+        """Sets the values of arrays that stay NumPy's to views of the mapped file; which those are."""
+        viewed = set()
+        for i in arrays:
+            origin = dict(self.attributes[i]).get(lib.TREERING_ATTR_ORIGIN, b"")
+            if self.kinds[i] != ARRAY or (origin != b"numpy" and origin.decode() in sys.modules):
+                continue
+            if self.dtypes[i] & 255 in (2, 4):  # packed in the file
+                continue
+            shape = self.shapes[i]
+            dtype = _dtypes.dtype_of(self.dtypes[i])
+            found = view_of(self.checkpoint, self.root + i, dtype, (0,) * len(shape), shape)
+            if not isinstance(found, UnsupportedError):
+                values[i] = found
+                viewed.add(i)
+        return viewed
 
     def _read(
         self, arrays: list[int], numbers: list[int], progress: Any = None
