@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextvars
 import copy
 import dataclasses
+import operator
 from typing import Any
 
 from . import options
@@ -118,7 +119,7 @@ class Context:
 # The long names of the same attributes.
 for _name, (_argument, _) in _PARTS.items():
     if _name != "atomicity":
-        setattr(Context, _argument, property(lambda self, _part=_name: getattr(self, _part)))
+        setattr(Context, _argument, property(operator.attrgetter(_name)))
 
 
 def get_context(default: Context | None = None) -> Context:

@@ -139,7 +139,8 @@ def into(place: Place, abstract: Any, context: Any) -> Any:
         ValueError: structures, shapes or kinds do not agree.
     """
     options = _options(context)
-    partial, padding = options.pytree.loading.partial_load, options.array.loading.enable_padding_and_truncation
+    partial = options.pytree.loading.partial_load
+    padding = options.array.loading.enable_padding_and_truncation
     _compare_nodes(place.abstract(), abstract, partial)
     return _restoring.into_target(
         place, abstract, lambda path, leaf: wanted(leaf, _walk.text(path), padding), partial
@@ -149,7 +150,7 @@ def into(place: Place, abstract: Any, context: Any) -> Any:
 def _compare_nodes(stored: Any, target: Any, partial: bool) -> None:
     """Raises ValueError where one has a node without leaves and the other lacks it, and where lists
     differ in length: what comparing leaves does not find."""
-    open_ = [(stored, target, ())]
+    open_: list[tuple[Any, Any, tuple[Any, ...]]] = [(stored, target, ())]
     while open_:
         there, here, path = open_.pop()
         of_stored, of_target_ = _walk.node(there), _walk.node(here)
@@ -188,7 +189,7 @@ def _differs(path: Any, here: str, there: str) -> treering.StructureMismatchErro
     error = treering.StructureMismatchError(
         f"'{name}': the target has {here}, the checkpoint {there}; give a target of the saved structure"
     )
-    error.different = ((name, here, there),)
+    error.different = [(name, here, there)]
     return error
 
 

@@ -34,7 +34,7 @@ class _OneHandler(AsyncCheckpointHandler):
     def typestr(self) -> str:  # type: ignore[override]
         return handlers.typestr(type(self.handler))
 
-    async def async_save(self, directory: Path, args: Any) -> Any:  # type: ignore[override]
+    async def async_save(self, directory: Path, args: Any) -> Any:
         background = await self.handler.save(PathAwaitingCreation(directory), args)
         if hasattr(background, "__await__"):
             await background  # here and now: a task would not outlive this loop
@@ -58,7 +58,7 @@ def prepare(checkpointables: dict[str, Any], custom_metadata: Any) -> _handling.
         raise ValueError(f"custom_metadata is a dict, not {type(custom_metadata)}")
     json_text(custom_metadata, "custom_metadata")
     chosen = choose(checkpointables)
-    prepared = _handling.prepare(_Parts(), {}, custom_metadata=custom_metadata, asynchronous=True)
+    prepared = _handling.prepare(_NO_PARTS, {}, custom_metadata=custom_metadata, asynchronous=True)
     try:
         record = prepared.record[_handling.KEY]
         for name, handler in chosen.items():
@@ -92,6 +92,9 @@ class _Parts:
 
     def parts(self, args: Any) -> list[Any]:
         return []
+
+
+_NO_PARTS: Any = _Parts()
 
 
 def check_names(checkpointables: Any) -> None:

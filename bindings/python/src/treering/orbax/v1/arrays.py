@@ -44,7 +44,8 @@ def to_shape_dtype_struct(value: Any, dtype: Any = None) -> Any:
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
         return value
     sharding = getattr(value, "sharding", None)
-    return jax.ShapeDtypeStruct(value.shape, dtype or value.dtype, sharding=sharding)
+    struct: Any = jax.ShapeDtypeStruct
+    return struct(value.shape, dtype or value.dtype, sharding=sharding)
 
 
 __all__ = [

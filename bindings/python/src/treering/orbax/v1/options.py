@@ -127,9 +127,6 @@ class ArrayOptions(_Guarded):
         """`storage_options` and `scoped_storage_options_creator` say the dtype to store; the others
         speak of TensorStore and change nothing."""
 
-        StorageOptions = StorageOptions
-        ScopedStorageOptionsCreator = ScopedStorageOptionsCreator
-
         storage_options: StorageOptions = dataclasses.field(default_factory=StorageOptions)
         use_ocdbt: bool = True
         use_zarr3: bool = True
@@ -168,6 +165,10 @@ class ArrayOptions(_Guarded):
 
     saving: Saving = dataclasses.field(default_factory=Saving)
     loading: Loading = dataclasses.field(default_factory=Loading)
+
+
+setattr(ArrayOptions.Saving, "StorageOptions", StorageOptions)
+setattr(ArrayOptions.Saving, "ScopedStorageOptionsCreator", ScopedStorageOptionsCreator)
 
 
 @dataclasses.dataclass(kw_only=True)
