@@ -19,7 +19,7 @@ import treering
 from . import _wanted
 from ._handling import Place
 from ._leaf_handlers import is_record
-from ._walk import Path, leaves, map_leaves, parts, text
+from ._walk import Path, empty_nodes, leaves, map_leaves, parts, text
 from ._wanted import Wanted
 from .metadata import Metadata
 from .transform_utils import apply_transformations, keyed, transform_of
@@ -31,6 +31,14 @@ _WITHOUT_DATA = (jax.ShapeDtypeStruct, Metadata, treering.AbstractLeaf, type)
 
 def _as_text(path: Path) -> Path:
     return tuple(part if isinstance(part, tuple) else str(part) for part in path)
+
+
+class _Empty:
+    def __repr__(self) -> str:
+        return "an empty container or None"
+
+
+_EMPTY = _Empty()
 
 
 class Stored:
@@ -144,7 +152,7 @@ def into_target(
             that are not stored stay as they are, with a warning.
 
     Raises:
-        StructureMismatchError: (a ValueError) one has leaves that the other lacks.
+        StructureMismatchError: (a ValueError) one has leaves or empty containers that the other lacks.
         ValueError: a leaf cannot be what the target wants.
     """
     stored = Stored(place)
@@ -160,6 +168,10 @@ def into_target(
         wanted[path] = wanted_of(path, leaf)
     used = set(found.values())
     missing = [] if partial else [(p, leaf) for p, leaf in stored.leaves.items() if p not in used]
+    if not partial:  # of empty containers, only the place counts: one target has () for another's {}
+        theirs, mine = ({parts(p): p for p in empty_nodes(t)} for t in (stored.abstract, target))
+        missing += [(path, _EMPTY) for name, path in theirs.items() if name not in mine]
+        extra += [(path, _EMPTY) for name, path in mine.items() if name not in theirs]
     lost = [(path, leaf) for path, leaf in extra if not partial or isinstance(leaf, _WITHOUT_DATA)]
     if missing or lost:
         raise _mismatch(missing, lost)

@@ -18,7 +18,7 @@ import numpy as np
 import treering
 
 from . import _leaf_handlers
-from ._walk import Path, _of_dataclass, component, leaves, node, parts, text
+from ._walk import Path, _of_dataclass, component, is_hollow, leaves, node, parts, text
 from .type_handlers import SaveArgs
 
 _KEPT = (bool, int, float, complex, str, bytes)
@@ -58,7 +58,7 @@ class _Conversion:
             return self.mapping(value, [key for key, _ in children], new, make)
         if isinstance(value, treering.Record) or (_is_plain(value) and _of_dataclass(value)):
             return value if _same(new, children) else make(new)
-        kept = [(key, child) for (key, old), child in zip(children, new) if not _is_hollow(old)]
+        kept = [(key, child) for (key, old), child in zip(children, new) if not is_hollow(old)]
         if kept and all(isinstance(key, tuple) for key, _ in kept):
             return [child for _, child in kept]
         return {key[0] if isinstance(key, tuple) else key: child for key, child in kept}
@@ -87,12 +87,6 @@ class _Conversion:
         if args is None or args.dtype is None:
             return value
         return cast(value, args.dtype)
-
-
-def _is_hollow(value: Any) -> bool:
-    """Whether a child of a node of JAX's is one without children, which says nothing."""
-    found = None if value is None or isinstance(value, (dict, list, tuple)) else node(value)
-    return found is not None and not found[0]
 
 
 def _same(new: list[Any], children: list[tuple[Any, Any]]) -> bool:

@@ -122,6 +122,24 @@ def leaves(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield from leaves(child, (*path, key))
 
 
+def is_hollow(value: Any) -> bool:
+    """Whether a node of a kind that only JAX knows has no children, and so says nothing."""
+    known = value is None or isinstance(value, (Mapping, list, tuple, Record))
+    found = None if known or dataclasses.is_dataclass(value) else node(value)
+    return found is not None and not found[0]
+
+
+def empty_nodes(tree: Any, path: Path = ()) -> Iterator[Path]:
+    """The paths of empty containers and of None."""
+    found = node(tree)
+    if found is None:
+        return
+    if not found[0] and not is_hollow(tree):
+        yield path
+    for key, child in found[0]:
+        yield from empty_nodes(child, (*path, key))
+
+
 def map_leaves(tree: Any, function: Callable[[Path, Any], Any], path: Path = ()) -> Any:
     """The tree with `function(path, leaf)` in the place of each leaf."""
     found = node(tree)
