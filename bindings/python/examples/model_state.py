@@ -18,7 +18,8 @@ print("restored into another model: the same bits")
 
 state = tnx.load_model(path)
 assert network.same(nnx.state(model), state)
-print("restored without the code:", type(state["norm"]["mean"]).__name__, "of", state["norm"]["mean"].shape)
+mean = state["norm"]["mean"]
+print("restored without the code:", type(mean).__name__, "of", mean.shape)
 
 statistics = tnx.load_model(path, only=nnx.BatchStat)
 print("read by a filter:", ", ".join("/".join(place) for place, _ in nnx.to_flat_state(statistics)))

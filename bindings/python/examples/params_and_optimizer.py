@@ -14,7 +14,8 @@ params, state = nnx.state(model, nnx.Param), nnx.state(optimizer)
 treering.save(
     path, items={"params": params, "optimizer": state}, metadata={"loss": loss}, overwrite=True
 )
-print("saved items", ", ".join(treering.info(path)["items"]), "with", treering.info(path)["metadata"])
+info = treering.info(path)
+print("saved items", ", ".join(info["items"]), "with", info["metadata"])
 
 assert network.same(treering.load(path, item="params"), params)
 print("restored the parameters alone")

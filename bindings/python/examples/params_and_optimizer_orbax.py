@@ -19,7 +19,8 @@ with ocp.CheckpointManager(network.output_folder() / "run") as manager:
     manager.wait_until_finished()
     print("saved items of step", manager.latest_step())
 
-    restored = manager.restore(step, args=ocp.args.Composite(params=ocp.args.StandardRestore(params)))
+    wanted = ocp.args.Composite(params=ocp.args.StandardRestore(params))
+    restored = manager.restore(step, args=wanted)
     assert network.same(restored.params, params)
     print("restored the parameters alone")
     wanted = ocp.args.Composite(optimizer=ocp.args.StandardRestore(state))

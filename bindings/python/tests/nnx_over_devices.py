@@ -28,7 +28,8 @@ def mesh_of(*shape, names=("data", "model")):
 
 
 def values(state):
-    return [np.asarray(jax.random.key_data(x) if x.dtype == key else x) for x in jax.tree.leaves(state)]
+    leaves = jax.tree.leaves(state)
+    return [np.asarray(jax.random.key_data(x) if x.dtype == key else x) for x in leaves]
 
 
 def assert_same(a, b):
@@ -42,9 +43,9 @@ with jax.set_mesh(mesh_of(2, 4)):
     model = Net(nnx.Rngs(0))
 state = nnx.state(model)
 # One array lies otherwise than its Variable declares, which declares nothing.
-state["plain"]["kernel"].set_value(
-    jax.device_put(state["plain"]["kernel"].get_value(), NamedSharding(mesh_of(8, 1), PartitionSpec("data")))
-)
+plain = state["plain"]["kernel"]
+by_rows = NamedSharding(mesh_of(8, 1), PartitionSpec("data"))
+plain.set_value(jax.device_put(plain.get_value(), by_rows))
 tnx.save_model(path, state)
 
 specs = tnx.get_partition_spec(path)
@@ -90,6 +91,7 @@ except TypeError as error:
 plain = tnx.load_model(path)
 assert_same(plain, state)
 assert len(plain["up"]["kernel"].sharding.device_set) == 1
-assert treering.metadata(path)["up"]["kernel"].attributes["sharding"]["mesh"] == {"data": 2, "model": 4}
+attributes = treering.metadata(path)["up"]["kernel"].attributes
+assert attributes["sharding"]["mesh"] == {"data": 2, "model": 4}
 assert jnp.array_equal(plain["up"]["bias"][...], state["up"]["bias"][...])
 print("done")

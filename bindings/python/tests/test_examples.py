@@ -27,8 +27,9 @@ SAID = {  # a line of each workflow's
 
 
 def start(script, *arguments):
-    paths = [str(Path(treering.__file__).parents[1]), str(EXAMPLES), os.environ.get("PYTHONPATH", "")]
-    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "JAX_PLATFORMS": "cpu"}
+    folders = [Path(treering.__file__).parents[1], EXAMPLES, os.environ.get("PYTHONPATH", "")]
+    paths = os.pathsep.join(map(str, folders))
+    surroundings = {**os.environ, "PYTHONPATH": paths, "JAX_PLATFORMS": "cpu"}
     surroundings.pop("XLA_FLAGS", None)
     return subprocess.Popen(
         [sys.executable, *map(str, (script, *arguments))], env=surroundings, text=True,

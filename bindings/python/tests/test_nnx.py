@@ -115,11 +115,12 @@ def test_in_a_process_without_the_code_names_and_base_types_are_attributes(saved
     code = (
         "import sys, treering, treering.nnx as tnx\n"
         "calls = tnx.load_model(sys.argv[1])['calls']\n"
-        "print(type(calls).__name__, calls.unit, treering.metadata(sys.argv[1])['calls'].attributes)\n"
+        "print(type(calls).__name__, calls.unit)\n"
+        "print(treering.metadata(sys.argv[1])['calls'].attributes)\n"
         "print(tnx.load_model(sys.argv[1], only='count'))"
     )
     out = run(code, saved)
-    assert out.startswith("Variable calls ") and "('NamedCounter', 'Counter', 'Variable')" in out
+    assert out.startswith("Variable calls\n") and "('NamedCounter', 'Counter', 'Variable')" in out
     assert "test_nnx:NamedCounter" in out and "unit='calls'" in out
 
 
@@ -133,20 +134,14 @@ def run(code, *arguments, **environment):
     return done.stdout
 
 
-def test_a_shared_layer_is_stored_once(saved, path):
+def test_a_shared_layer_is_stored_once(saved):
     leaves = treering.metadata(saved).leaves()
     assert leaves["tied/kernel"] is leaves["layers/0/kernel"]
-    model = model_of(0)
-    model.tied = nnx.Linear(3, 4, rngs=nnx.Rngs(2))
-    tnx.save_model(path, model, overwrite=True)
-    added = 4 * (3 * 4 + 4)
-    assert treering.info(path)["raw_bytes"] == info_before(saved, path) + added
+    assert treering.info(saved)["raw_bytes"] == size_of(nnx.state(model_of(0)))
 
 
-def info_before(saved, path):
-    tied = path.with_suffix(".tied")
-    tnx.save_model(tied, model_of(0))
-    return treering.info(tied)["raw_bytes"]
+def size_of(state):
+    return sum(len(bits(leaf)[-1]) for leaf in jax.tree.leaves(state))
 
 
 def test_layers_that_were_tied_restore_into_ones_that_are_not(saved):
@@ -187,7 +182,8 @@ def test_an_optimizer_and_its_model_go_together(path):
     assert tnx.load_model(path, fresh) is fresh
     assert_same(nnx.state(fresh), nnx.state(both))
     state = tnx.load_model(path)
-    assert type(state["optimizer"]["opt_state"][0]["mu"]["norm"]["scale"]) is nnx.optimizer.OptVariable
+    moment = state["optimizer"]["opt_state"][0]["mu"]["norm"]["scale"]
+    assert type(moment) is nnx.optimizer.OptVariable
     assert type(state["optimizer"]["step"]) is nnx.optimizer.OptState
 
 
@@ -197,8 +193,7 @@ def test_a_model_and_optimizer_in_one_object_is_stored_without_doubles(path):
     other = nnx.ModelAndOptimizer(model_of(1), optax.sgd(0.1, momentum=0.9))
     tnx.load_model(path, other)
     assert_same(nnx.state(other), nnx.state(training))
-    with_momentum = jax.tree.leaves(nnx.state(training, nnx.Not("dropout")))
-    assert treering.info(path)["raw_bytes"] == sum(x.nbytes for x in with_momentum) + 2 * (8 + 4) - 12
+    assert treering.info(path)["raw_bytes"] == size_of(nnx.state(training))
 
 
 def test_tuples_of_modules_and_rngs_are_models_too(path):
@@ -230,16 +225,17 @@ def test_variables_of_trees_numbers_and_texts_come_back(path):
             "text": nnx.Variable("ä"),
             "numpy": nnx.Variable(np.arange(3)),
             "bare": jnp.ones(2),
-            7: {-1: nnx.Intermediate(jnp.zeros(0))},
+            "ints": {7: {-1: nnx.Intermediate(jnp.zeros(0))}},
         }
     )
-    del state[7]
-    state["ints"] = {7: {-1: nnx.Intermediate(jnp.zeros(0))}}
     tnx.save_model(path, state)
-    for back in (tnx.load_model(path), tnx.load_model(path, only=nnx.Any(...)), tnx.load_model(path, state)):
+    everything = nnx.Any(...)
+    for arguments in ((), (None, everything), (state,), (state, everything)):
+        back = tnx.load_model(path, *arguments)
         assert jax.tree.structure(back) == jax.tree.structure(state)
         assert back["number"].get_value() == 3 and back["text"].get_value() == "ä"
-        assert type(back["numpy"].get_value()) is np.ndarray and type(back["ints"][7][-1]) is nnx.Intermediate
+        assert type(back["numpy"].get_value()) is np.ndarray
+        assert type(back["ints"][7][-1]) is nnx.Intermediate
     assert places(tnx.load_model(path, only=nnx.Cache)) == ["tree"]
 
 
@@ -255,7 +251,8 @@ def test_variables_that_are_references_or_of_hijax_come_back(path):
     tnx.save_model(path, Wrapped(1.0))
     model = tnx.load_model(path, Wrapped(0.0))
     state = tnx.load_model(path)
-    for found in (model.by_reference, state["by_reference"], tnx.load_model(path, only=nnx.Param)["by_reference"]):
+    filtered = tnx.load_model(path, only=nnx.Param)
+    for found in (model.by_reference, state["by_reference"], filtered["by_reference"]):
         assert type(found.get_raw_value()).__name__ == "Ref" and found.note == "r"
         assert found[...].tolist() == [1.0, 1.0]
     for found in (model.by_hijax, state["by_hijax"]):
@@ -271,9 +268,10 @@ def test_variables_that_are_references_or_of_hijax_come_back(path):
 @pytest.mark.parametrize(
     "only",
     [
-        nnx.Param, nnx.BatchStat, nnx.RngState, nnx.LoRAParam, Counter, "dropout", "count", (nnx.BatchStat, "count"),
+        nnx.Param, nnx.BatchStat, nnx.RngState, nnx.LoRAParam, Counter, None, ..., "dropout", "count",
+        (nnx.BatchStat, "count"), nnx.Any(nnx.PathContains("calls"), nnx.RngKey),
         nnx.PathContains("norm"), nnx.PathContains(0), nnx.PathContains("lay", exact=False),
-        nnx.All(nnx.Param, nnx.Not(nnx.LoRAParam)), nnx.Any(nnx.PathContains("calls"), nnx.RngKey), None, ...,
+        nnx.All(nnx.Param, nnx.Not(nnx.LoRAParam)),
         nnx.filterlib.PathIn(("layers", 0, "kernel")), lambda place, leaf: leaf.shape == (4,),
     ],
     ids=str,
@@ -340,8 +338,9 @@ def test_filters_see_trees_that_are_no_states(path):
     state = tnx.load_model(path, only=nnx.All(nnx.PathContains("mu"), nnx.PathContains("norm")))
     assert places(state) == ["opt/1/0/mu/norm/bias", "opt/1/0/mu/norm/scale"]
     assert places(tnx.load_model(path, only=nnx.PathContains("steps"))) == ["steps/0", "steps/1"]
+    other = nnx.State({"opt": {1: {"x": nnx.Param(jnp.ones(1))}}})
     with pytest.raises(treering.StructureMismatchError, match="opt/1"):
-        tnx.load_model(path, nnx.State({"opt": {1: {"x": nnx.Param(jnp.ones(1))}}}), nnx.PathContains("x"))
+        tnx.load_model(path, other, nnx.PathContains("x"))
 
 
 def bytes_read():
@@ -352,15 +351,15 @@ def bytes_read():
 @on_linux
 def test_a_filter_reads_only_what_it_selects(path):
     big = np.random.default_rng(0).random((1 << 20,), np.float32)
-    state = {
-        "params": {"big": nnx.Param(jnp.asarray(big)), "small": nnx.Param(jnp.ones(10))},
-        "stats": {"big": nnx.BatchStat(jnp.asarray(big[::-1])), "small": nnx.BatchStat(jnp.ones(10))},
-    }
-    tnx.save_model(path, nnx.State(state))
+    tens = jnp.ones(10)
+    params = {"big": nnx.Param(jnp.asarray(big)), "small": nnx.Param(tens)}
+    stats = {"big": nnx.BatchStat(jnp.asarray(big[::-1])), "small": nnx.BatchStat(tens)}
+    tnx.save_model(path, nnx.State({"params": params, "stats": stats}))
+    small_stats = nnx.All(nnx.BatchStat, nnx.PathContains("small"))
     small = nnx.State({"stats": {"small": nnx.BatchStat(jnp.zeros(10))}})
     for use, limit in [
         (lambda: tnx.load_model(path, only=nnx.PathContains("small")), 0.3e6),
-        (lambda: tnx.load_model(path, small, nnx.All(nnx.BatchStat, nnx.PathContains("small"))), 0.3e6),
+        (lambda: tnx.load_model(path, small, small_stats), 0.3e6),
         (lambda: tnx.load_model(path, small, partial=True), 0.3e6),
         (lambda: tnx.abstract_state(path), 0.3e6),
         (lambda: tnx.get_partition_spec(path), 0.3e6),
@@ -394,7 +393,8 @@ def test_declared_shardings_are_kept_as_advice(path):
 
 
 def test_over_devices_a_model_is_restored_as_a_mesh_has_it(tmp_path):
-    assert run(Path(__file__).with_name("nnx_over_devices.py").read_text(), tmp_path).strip() == "done"
+    script = Path(__file__).with_name("nnx_over_devices.py")
+    assert run(script.read_text(), tmp_path) == "done\n"
 
 
 @on_linux
@@ -406,7 +406,8 @@ def test_an_abstract_model_is_allocated_once(tmp_path):
         "    def __init__(self):\n"
         "        self.parts = nnx.List([nnx.Param(jnp.ones((4 << 20,))) for _ in range(6)])\n"
         "def peak():\n"
-        "    return next(int(x.split()[1]) for x in open('/proc/self/status') if 'VmHWM' in x) / 1024\n"
+        "    lines = open('/proc/self/status').read().splitlines()\n"
+        "    return next(int(x.split()[1]) for x in lines if 'VmHWM' in x) / 1024\n"
         "if sys.argv[2] == 'save':\n"
         "    tnx.save_model(sys.argv[1], Big())\n"
         "else:\n"

@@ -15,6 +15,7 @@ import jax.numpy as jnp  # noqa: E402
 
 import treering  # noqa: E402
 
+NOTHING = optax.set_to_zero()
 SCHEDULE = optax.cosine_decay_schedule(1e-2, 10)
 NAMES = {"kernel": "adam", "bias": "none", "scale": "sgd"}
 
@@ -40,14 +41,14 @@ OPTIMIZERS = {
     "adafactor": optax.adafactor(1e-3),
     "masked": optax.masked(optax.adam(1e-2), without_bias),
     "multi_transform": optax.multi_transform(
-        {"adam": optax.adam(1e-2), "sgd": optax.sgd(1e-2, momentum=0.5), "none": optax.set_to_zero()},
-        labels,
+        {"adam": optax.adam(1e-2), "sgd": optax.sgd(1e-2, momentum=0.5), "none": NOTHING}, labels
     ),
     "inject_hyperparams": optax.inject_hyperparams(optax.adamw)(learning_rate=SCHEDULE),
     "multi_steps": optax.MultiSteps(optax.adam(1e-2), every_k_schedule=2).gradient_transformation(),
     "ema": optax.chain(optax.ema(0.9, accumulator_dtype=jnp.float32), optax.scale(-1e-2)),
     "chain": optax.chain(
-        optax.clip_by_global_norm(1.0), optax.add_noise(0.1, 0.5, jax.random.key(3)), optax.lamb(1e-3)
+        optax.clip_by_global_norm(1.0), optax.add_noise(0.1, 0.5, jax.random.key(3)),
+        optax.lamb(1e-3),
     ),
     "apply_if_finite": optax.apply_if_finite(optax.adam(1e-2), 2),
     "plateau": optax.chain(optax.adam(1e-2), optax.contrib.reduce_on_plateau()),
@@ -143,21 +144,22 @@ def test_another_optimizer_is_refused_with_what_differs(round_trip):
 
 def test_without_optax_names_and_fields_are_there_and_with_it_its_own_classes(tmp_path):
     path = tmp_path / "state.ring"
-    treering.save(path, optax.masked(optax.adam(1e-3), {"a": True, "b": False}).init({"a": jnp.ones(2), "b": 1.0}))
+    tx = optax.masked(optax.adam(1e-3), {"a": True, "b": False})
+    treering.save(path, tx.init({"a": jnp.ones(2), "b": 1.0}))
     code = (
         "import sys, treering\n"
         "state = treering.load(sys.argv[1])\n"
         "inner = state.inner_state[0]\n"
-        "print(type(state).__name__, type(inner).__name__, inner._fields, type(inner.mu['b']).__name__)\n"
+        "print(*(type(x).__name__ for x in (state, inner, inner.mu['b'])), inner._fields)\n"
         "print('optax' in sys.modules)\n"
         "import optax\n"
         "print(type(treering.load(sys.argv[1]).inner_state[0]) is optax.ScaleByAdamState)"
     )
     paths = [str(Path(treering.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        stdout=subprocess.PIPE, text=True, check=True, timeout=100,
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, stdout=subprocess.PIPE, text=True, check=True, timeout=100,
     )  # fmt: skip
     assert done.stdout.splitlines() == [
-        "MaskedState ScaleByAdamState ('count', 'mu', 'nu') MaskedNode", "False", "True",
+        "MaskedState ScaleByAdamState MaskedNode ('count', 'mu', 'nu')", "False", "True",
     ]  # fmt: skip

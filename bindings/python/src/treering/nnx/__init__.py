@@ -6,19 +6,20 @@
     >>> model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
     >>> tnx.save_model("net.ring", model)
     >>> model = tnx.load_model("net.ring", model)  # into this model, in place
-    >>> model = tnx.load_model("net.ring", nnx.eval_shape(lambda: nnx.Linear(2, 3, rngs=nnx.Rngs(0))))
+    >>> abstract = nnx.eval_shape(lambda: nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+    >>> model = tnx.load_model("net.ring", abstract)  # memory is taken now, once
     >>> state = tnx.load_model("net.ring")  # without the code: an nnx.State
     >>> params = tnx.load_model("net.ring", only=nnx.Param)  # reads no more than these
 
 What is stored is `nnx.state(model)`: each Variable with its type, the names of its base types and
 its metadata. One that the model reaches by several paths is stored once; the other paths are there
-too and refer to it. `model` is anything that has a state: a module, an `nnx.Optimizer` (or a dict or
-tuple of both), `nnx.Rngs`, or an `nnx.State` itself.
+too and refer to it. `model` is anything that has a state: a module, an `nnx.Optimizer` (or a dict
+or tuple of both), `nnx.Rngs`, or an `nnx.State` itself.
 
-Filters are those of NNX: a Variable type, a tag, `nnx.PathContains`, `nnx.All`, `nnx.Any`, `nnx.Not`,
-a list (any of them), a function of (path, leaf), `...` for everything. For a checkpoint they see its
-Variables with `jax.ShapeDtypeStruct` in the place of arrays; a type that the program has not imported
-is there as the nearest base type that it has.
+Filters are those of NNX: a Variable type, a tag, `nnx.PathContains`, `nnx.All`, `nnx.Any`,
+`nnx.Not`, a list (any of them), a function of (path, leaf), `...` for everything. Of a checkpoint
+they see its Variables with `jax.ShapeDtypeStruct` in the place of arrays; a type that the program
+has not imported is there as the nearest base type that it has.
 """
 
 from __future__ import annotations
@@ -87,10 +88,11 @@ def load_model(
         model: what to restore into: see `save_model`. None: the code is not needed.
         only: a filter. It is asked both of what `model` has and of what is stored.
         partial: False: what is selected of the model and of the checkpoint has to agree. True: what
-            the checkpoint has not stays as it is, and what the model has not is left out; shapes and
-            dtypes have to agree in any case.
+            the checkpoint has not stays as it is, and what the model has not is left out; shapes
+            and dtypes have to agree in any case.
         mesh: arrays are laid out over it as their Variables' `out_sharding` says; without a model,
-            as they lay when they were saved, where the mesh has such axes and they divide the shape.
+            as they lay when they were saved, where the mesh has such axes and they divide the
+            shape.
         cast, step, item, progress: as for `treering.load`.
 
     Returns:
@@ -117,7 +119,8 @@ def load_model(
     if model is not None:
         wanted = chosen_of(dict(leaves_of(model)), only)
         if mesh is not None:
-            wanted = laid_out(wanted, {place: declared(leaf) for place, leaf in wanted.items()}, mesh)
+            specs = {place: declared(leaf) for place, leaf in wanted.items()}
+            wanted = laid_out(wanted, specs, mesh)
     if wanted is not None and whole:
         target = nnx.from_flat_state(wanted)
         restored = flat(_load.load(path, target, step=step, **arguments))
@@ -176,9 +179,9 @@ def get_partition_spec(
         path, only, step, item: as for `load_model`.
 
     Returns:
-        What `nnx.get_partition_spec` gives of a state: Variables of `PartitionSpec`. That of an array
-        that lay over several devices when it was saved is the one that it had; else the one of the
-        Variable's `out_sharding`; else an empty one.
+        What `nnx.get_partition_spec` gives of a state: Variables of `PartitionSpec`. That of an
+        array that lay over several devices when it was saved is the one that it had; else the one
+        of the Variable's `out_sharding`; else an empty one.
 
     >>> import jax.numpy as jnp
     >>> kernel = nnx.Param(jnp.ones((2, 4)), out_sharding=(None, "model"), eager_sharding=False)

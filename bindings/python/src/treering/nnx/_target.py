@@ -19,12 +19,14 @@ _UNEXPECTED = object()
 def target_of(stored: Stored, wanted: dict[Path, Any], required: dict[Path, Any] | None) -> Any:
     """A target like the stored tree, with `...` in the place of what is not wanted.
 
-    Of what is `required`, all has to be wanted, and stored what is wanted: what is not is put, or left
-    out, such that the load tells it. None: of a partial load, of which nothing is required.
+    Of what is `required`, all has to be wanted, and all that is wanted has to be stored: what is
+    not so is put there, or left out, such that the load tells it. None: for a partial load, of
+    which nothing is required.
     """
-    leaves = [
-        wanted.get(place, _UNEXPECTED if place in (required or ()) else ...) for place in stored.leaves
-    ]
+    leaves: list[Any] = []
+    for place in stored.leaves:
+        left_out = ... if required is None or place not in required else _UNEXPECTED
+        leaves.append(wanted.get(place, left_out))
     tree = _as_target(jax.tree_util.tree_unflatten(stored.structure, leaves))
     if required is not None:
         for place, leaf in wanted.items():
