@@ -349,6 +349,16 @@ def test_equal_layers_are_shown_once_and_long_trees_are_cut(tmp_path):
     assert "[0-1]" not in treering.format_tree(layers) and "3:" in treering.format_tree(layers)
 
 
+def test_leaves_are_shown_with_what_tells_them_apart(tmp_path):
+    nnx = pytest.importorskip("flax.nnx")
+    state = {"w": nnx.Param(jnp.ones((2, 3)), out_sharding=("x", None), eager_sharding=False), "s": np.float32(1), "n": 3}
+    state["key"] = nnx.RngKey(jax.random.key(0), tag="dropout")
+    treering.save(tmp_path / "x", nnx.State(state))
+    text = treering.format_tree(treering.metadata(tmp_path / "x").tree)
+    assert "w: float32[2,3] Param sharding=['x', None]" in text and "s: float32[] scalar=numpy" in text
+    assert "key: prng_key uint32[2] RngKey tag=dropout prng_impl=threefry2x32" in text and "n: int" in text
+
+
 def test_html_is_escaped_and_balanced(path):
     hostile = {"<script>alert(1)</script>": "<img src=x>", "&": [1, "</details>"], "many": list(range(1000))}
     treering.save(path, hostile, overwrite=True)

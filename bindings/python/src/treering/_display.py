@@ -58,12 +58,30 @@ def size_text(size: float) -> str:
 def leaf_text(value: Any) -> str:
     """What a leaf is, in a few words."""
     if isinstance(value, AbstractLeaf):
-        return repr(value)[1:-1]
+        return _abstract_text(value)
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     if dtype is not None and isinstance(shape, tuple):
         return f"{dtype}[{','.join(map(str, shape))}]"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _abstract_text(leaf: AbstractLeaf) -> str:
+    """dtype and shape, and of the attributes what tells leaves apart: "float32[3,4] Param"."""
+    text = leaf.kind
+    if leaf.dtype is not None:
+        text = f"{leaf.dtype.name}[{','.join(map(str, leaf.shape))}]"
+        text = text if leaf.kind == "array" else f"{leaf.kind} {text}"
+    found = leaf.attributes
+    if "variable_type" in found:
+        text += f" {found['variable_type'][0]}"
+    for name in ("tag", "prng_impl", "scalar"):
+        if name in found:
+            text += f" {name}={found[name]}"
+    sharding = found.get("sharding")
+    if isinstance(sharding, dict) and "spec" in sharding:
+        text += f" sharding={sharding['spec']}"
+    return text
 
 
 def _node_text(value: Any, count: int) -> str:
