@@ -38,6 +38,10 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
+class NotMounted(Bad):
+    """The file system could not be mounted: this says nothing about the store in it."""
+
+
 def system(*command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
@@ -245,7 +249,7 @@ def judge(tools, kind, path, answers, allowed):
         try:
             system("mount", "-t", kind, "-o", OPTIONS[kind], path, mount)
         except OSError as error:
-            raise Bad(f"not mounted: {error}") from error
+            raise NotMounted(f"not mounted: {error}") from error
         try:
             store = os.path.join(mount, "store")
             # Until creation was acknowledged there may be no store.
@@ -257,11 +261,26 @@ def judge(tools, kind, path, answers, allowed):
         os.unlink(path)
 
 
+def outcomes(jobs):
+    """For each job's point what came of it: "good", "bad" (the store is damaged), "not_mounted" or
+    "failed" (it could not be judged); with the error."""
+    for job, point in jobs:
+        try:
+            job.result()
+            yield point, "good", None
+        except NotMounted as error:
+            yield point, "not_mounted", error
+        except Bad as error:
+            yield point, "bad", error
+        except Exception as error:  # whatever it is: an image that was not judged is not good
+            yield point, "failed", error
+
+
 def measure(tools, work, kind, flushing, limit, seed):
-    """One file system: (images, their bad ones, acknowledged answers, writes, flushes)."""
+    """One file system: its images and what came of them, writes and flushes."""
     name = kind if flushing else f"{kind} without flushes"
-    findings = harness.Findings(name) if flushing else None
-    figures = {"images": 0, "subsets": 0, "bad": 0}
+    findings = harness.Findings(name)
+    figures = {"images": 0, "subsets": 0, "bad": 0, "not_mounted": 0, "failed": 0}
     found = collections.Counter()
     allowed = expected_states()
     with harness.scratch(work, f"device-{kind}") as folder:
@@ -272,26 +291,38 @@ def measure(tools, work, kind, flushing, limit, seed):
         wanted = points(log, limit, random.Random(seed), 0 if flushing else first_save)
         room = threading.Semaphore(4)
 
-        def one(number, path, answers, position, subset):
+        def one(path, answers):
             try:
                 judge(tools, kind, path, answers, allowed)
-            except (Bad, OSError, subprocess.SubprocessError, json.JSONDecodeError) as error:
-                figures["bad"] += 1
-                found[" ".join(str(error).split(" ")[:4])] += 1
-                if findings:
-                    what = "a subset at" if subset else "cut at"
-                    findings.add(f"{what} {position} of {len(log)}, seed {seed}", error)
             finally:
                 room.release()
 
+        jobs = []
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for image in images(log, wanted, folder):
+            for _, path, answers, position, subset in images(log, wanted, folder):
                 room.acquire()
                 figures["images"] += 1
-                figures["subsets"] += image[-1]
-                pool.submit(one, *image)
+                figures["subsets"] += subset
+                where = f"{'a subset at' if subset else 'cut at'} {position} of {len(log)}"
+                jobs.append((pool.submit(one, path, answers), where))
+        for where, outcome, error in outcomes(jobs):
+            if outcome == "good":
+                continue
+            figures[outcome] += 1
+            found[" ".join(str(error).split(" ")[:4])] += 1
+            if flushing or outcome != "bad":
+                findings.add(f"{where}, seed {seed}", error if outcome == "bad" else repr(error))
     harness.say(f"{name}: {figures} {dict(found) if found else ''}")
     return figures
+
+
+def missed(kind, control):
+    """Whether the run without flushes shows damage at too few of its points to prove anything."""
+    if control["bad"] * 2 > control["images"]:
+        return False
+    print(f"{kind}: damage at only {control['bad']} of {control['images']} points "
+          "without flushes: this test would miss a fault")  # fmt: skip
+    return True
 
 
 def run(tools, work, quick=False, seed=1):
@@ -305,10 +336,9 @@ def run(tools, work, quick=False, seed=1):
         control = measure(tools, work, kind, False, 12 if quick else 60, seed)
         result[kind], result[f"{kind}_without_flushes"] = figures, control
         result["images"] += figures["images"]
-        result["bad"] += figures["bad"]
-        if control["bad"] * 2 <= control["images"]:
-            print(f"{kind}: damage at only {control['bad']} of {control['images']} points "
-                  "without flushes: this test would miss a fault")  # fmt: skip
-            result["control_missed"] += 1
+        # Without our flushes damage is right, but what could not be judged at all is not.
+        result["bad"] += figures["bad"] + figures["not_mounted"] + figures["failed"]
+        result["bad"] += control["failed"] + (not figures["images"])
+        result["control_missed"] += missed(kind, control)
     result["bad"] += result["control_missed"]
     return result
