@@ -208,7 +208,7 @@ _metrics = st.one_of(
     st.just({"other": 1.0}),
 )
 _contents = st.sampled_from(["arrays"] * 7 + ["jax", "jax", "json", "json", "tuple", "no json", "zero"])
-_step = st.integers(0, 9)
+_step = st.sampled_from([*range(10)] * 4 + [-1])
 _calls = st.one_of(
     st.tuples(st.just("save"), _step, _contents, _metrics, st.sampled_from([False, False, True])),
     st.tuples(st.just("next"), st.integers(1, 3), _contents, _metrics, st.just(False)),
@@ -230,7 +230,7 @@ def _tree(content, step):
     if content == "jax":
         return {"w": jnp.full((2, 3), step, jnp.float32), "n": step}
     if content == "tuple":
-        return {"w": (np.arange(3), np.float32(step) * np.ones(2, np.float32)), "n": step}
+        return {"w": (np.arange(3), np.full(2, step, np.float32)), "k": {0: np.ones(2)}, "n": step}
     if content == "zero":
         return {"w": np.zeros((0, 3), np.float32), "n": step}
     return {"w": np.full((2, 3), step, np.float32), "b": [np.arange(2), step], "n": step}
@@ -303,8 +303,8 @@ class Driver:
     def restore(self, which, kind):
         self.wait()
         step = self._which(which)
-        if step == 99 and which != "missing":
-            return
+        if step == 99 and (which != "missing" or not (self.pair.mode_known or kind is None)):
+            return  # before anything was saved it ends the comparison: not often
         latest = self.pair.managers[1].latest_step()
         content = self.contents.get(latest if step is None else step)
         if content in (None, "json", "tuple", "zero"):
@@ -385,6 +385,8 @@ def test_the_sequences_were_not_cut_short():
     assert NOTED["sequences"] >= min(SEQUENCES, 60)
     assert NOTED["calls"] >= 15 * NOTED["sequences"]
     assert NOTED["ended early"] <= NOTED["sequences"] / 2
+    if SEQUENCES >= 1000:  # a difference that is never seen has no place in the list
+        assert {deviation.title for deviation in DEVIATIONS} <= set(NOTED)
 
 
 def test_each_deviation_is_a_heading_of_the_document():
