@@ -78,7 +78,7 @@ class Flattener:
         self.table = list(_FIXED)
         self.numbers = {entry: number for number, entry in enumerate(_FIXED)}
         self.variables: dict[Any, Any] = {}  # id of an nnx.Variable -> its row
-        self.known: dict[Any, Any] = {}  # addresses of an array's sharding and attributes -> its code
+        self.known: dict[Any, Any] = {}  # address of attributes -> a sharding, the code of both
         self.kept: list[Any] = []  # what the addresses in `variables` and `known` belong to
         self._stack: list[Any] = []  # (iterator over (key, child), id)
         self._open: set[Any] = set()

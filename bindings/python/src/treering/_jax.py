@@ -60,12 +60,12 @@ def _sharding(sharding: Any) -> tuple[Any, ...]:
 def _array(self: Flattener, key: Any, value: Any, extra: Any) -> None:
     """An ordinary array: the many, so what depends on sharding and attributes alone is kept."""
     sharding = value.sharding
-    code = None if self.target else self.known.get((id(sharding), id(extra)))
-    if code is None:
+    known = self.known.get(id(extra))  # nothing, for a target
+    if known is None or known[0] is not sharding:
         _any_array(self, key, value, extra)
         if not self.target and type(sharding).__name__ == "SingleDeviceSharding":
-            self.known[id(sharding), id(extra)] = self.codes[-1]
-            self.kept.append((sharding, extra))  # so that nothing else gets their addresses
+            self.known[id(extra)] = sharding, self.codes[-1]
+            self.kept.append(extra)  # so that nothing else gets its address
         return
     try:
         array = np.asarray(value)
@@ -74,7 +74,7 @@ def _array(self: Flattener, key: Any, value: Any, extra: Any) -> None:
         raise
     self.keys.append(key)
     self.values.append(array)
-    self.codes.append(code)
+    self.codes.append(known[1])
 
 
 def _ref(self: Flattener, key: Any, value: Any, extra: Any) -> None:

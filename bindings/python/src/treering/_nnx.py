@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ._ffi import lib
-from ._flatten import CUSTOM, DICT, STATE_NAME, _items, named
+from ._flatten import CUSTOM, DICT, STATE_NAME, _HANDLERS, _items, named
 from ._values import type_name
 
 _CONTAINERS = (type(None), Mapping, list, tuple)
@@ -148,13 +148,19 @@ def remade(cls: Any, value: Any, metadata: Any) -> Any:
 
 
 def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
-    nnx = sys.modules["flax.nnx"]
     first = self.variables.get(id(value))
     if first is not None:
         self.shared(key, first)
         return
+    nnx = sys.modules["flax.nnx"]
     attributes = _variable_attributes(value, nnx)
     raw = value.get_raw_value()
+    plain = None if self.target else _PLAIN.get(type(raw))
+    if plain is not None:
+        self.variables[id(value)] = len(self.codes)
+        self.kept.append(value)
+        plain(self, key, raw, attributes)
+        return
     if type(raw).__name__ == "Ref":  # of a Variable that was made with ref=True
         raw = raw[...]
     row = len(self.codes)
@@ -167,11 +173,14 @@ def _variable(self: Any, key: Any, value: Any, extra: Any) -> None:
     self.variables[id(value)] = row
     self.kept.append(value)
     self.node(key, raw, attributes)
+    if type(raw).__name__ == "ArrayImpl":
+        _PLAIN[type(raw)] = _HANDLERS[type(raw)]
     if self.target:
         inner = self.finish[row]
         self.finish[row] = lambda raw: again(raw if inner is None else inner(raw), metadata)
 
 
+_PLAIN: dict[Any, Any] = {}  # the type of JAX's arrays, once one was met -> its handler
 _HOLDING: dict[Any, Any] = {}  # type -> whether a Variable of it holds more than one leaf
 
 
