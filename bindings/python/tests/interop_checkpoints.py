@@ -39,7 +39,11 @@ def written():
         "JAX_ENABLE_X64": "1",
     }
     done = subprocess.run(
-        [sys.executable, __file__, str(folder)], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, __file__, str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
@@ -54,7 +58,9 @@ def expected(name):
 def bits(array):
     """Everything that makes an array equal to another."""
     array = np.asarray(array)
-    stored = array.astype("i1") if array.dtype.name == "int4" else array  # its upper bits mean nothing
+    stored = (
+        array.astype("i1") if array.dtype.name == "int4" else array
+    )  # its upper bits mean nothing
     return array.dtype.name, array.shape, np.ascontiguousarray(stored).tobytes()
 
 
@@ -105,7 +111,12 @@ def _sharded(folder, ocp, jax):
 
     mesh = Mesh(np.array(jax.devices()).reshape(4, 2), ("a", "b"))
     random = np.random.default_rng(2)
-    specs = {"both": P("a", "b"), "second": P(None, "a"), "none": P(), "joined": P(("a", "b"), None)}
+    specs = {
+        "both": P("a", "b"),
+        "second": P(None, "a"),
+        "none": P(),
+        "joined": P(("a", "b"), None),
+    }
     tree = {
         name: jax.device_put(random.random((48, 200), np.float32), NamedSharding(mesh, spec))
         for name, spec in specs.items()
@@ -167,7 +178,9 @@ def _kinds(folder, ocp, jax):
 
 def _managers(folder, ocp, jax):
     options = ocp.CheckpointManagerOptions(best_fn=lambda metrics: metrics["loss"])
-    with ocp.CheckpointManager(folder / "manager", options=options, metadata={"run": "first"}) as manager:
+    with ocp.CheckpointManager(
+        folder / "manager", options=options, metadata={"run": "first"}
+    ) as manager:
         for step in (0, 5, 12):
             tree = {"w": np.full(3, step), "n": step}
             manager.save(
@@ -193,7 +206,13 @@ def _managers(folder, ocp, jax):
 def _version_1(folder, jax):
     import orbax.checkpoint.experimental.v1 as ocp
 
-    tree = {"w": np.arange(6.0).reshape(2, 3), "j": jax.numpy.ones(3), "n": 4, "s": "text", "l": [1.5, None]}
+    tree = {
+        "w": np.arange(6.0).reshape(2, 3),
+        "j": jax.numpy.ones(3),
+        "n": 4,
+        "s": "text",
+        "l": [1.5, None],
+    }
     ocp.save(folder / "v1", tree, custom_metadata={"who": "me"})
     ocp.save_checkpointables(folder / "v1-several", {"params": tree, "other": {"a": np.arange(2)}})
     with ocp.training.Checkpointer(folder / "v1-steps") as checkpointer:

@@ -143,7 +143,9 @@ def test_changed_json_gives_an_error_of_treering_or_a_tree(tmp_path, name, path)
     folder = _copy(tmp_path, name)
     path = folder / path
     data, choose, refused = path.read_bytes(), random.Random(3), 0
-    words = [b"null", b"-1", b"[]", b"{}", b'"x"', b"1e999", b"18446744073709551616", b"[[[", b'\\ud800', b"NaN"]
+    words = [
+        b"null", b"-1", b"[]", b"{}", b'"x"', b"1e999", b"18446744073709551616", b"[[[", b"\\ud800", b"NaN",
+    ]  # fmt: skip
     for _ in range(120):
         changed = bytearray(data)
         for _ in range(choose.randint(1, 3)):
@@ -217,7 +219,9 @@ def test_a_tree_as_deep_as_allowed_needs_no_deep_stack(tmp_path):
 
 def test_missing_parts_are_named_and_harmless_ones_are_not_missed(tmp_path):
     folder = _copy(tmp_path, "kinds-ocdbt-zarr2")
-    good = as_bits({k: v for k, v in interop.from_orbax(folder).items() if "key" not in k and k != "rbg"})
+    good = as_bits(
+        {k: v for k, v in interop.from_orbax(folder).items() if "key" not in k and k != "rbg"}
+    )
     for name in ("_CHECKPOINT_METADATA", "_sharding", "commit_success.txt"):
         os.unlink(folder / name)
     found = interop.from_orbax(folder)
@@ -247,7 +251,9 @@ def test_a_lost_chunk_and_a_lost_array_are_named(tmp_path):
 def test_arrays_larger_than_the_memory_are_refused_before_any_is_taken(tmp_path):
     entry = _entry(["a"], "jax.Array")
     entry["value_metadata"]["skip_deserialize"] = False
-    (tmp_path / "_METADATA").write_text(json.dumps({"tree_metadata": {"a": entry}, "use_ocdbt": False}))
+    (tmp_path / "_METADATA").write_text(
+        json.dumps({"tree_metadata": {"a": entry}, "use_ocdbt": False})
+    )
     (tmp_path / "a").mkdir()
     array = {"zarr_format": 2, "shape": [1 << 43], "chunks": [1 << 20], "dtype": "|u1"}
     (tmp_path / "a/.zarray").write_text(json.dumps(array))
@@ -323,7 +329,11 @@ def test_nodes_with_right_checksums_and_wrong_content_cost_an_error_at_most(tmp_
     for path, data, start, size in nodes:
         node = data[start : start + size]
         for position in choose.sample(range(12, size - 4), min(30, size - 16)):
-            changed = node[:position] + bytes([choose.choice((0, 1, 127, 128, 255))]) + node[position + 1 :]
+            changed = (
+                node[:position]
+                + bytes([choose.choice((0, 1, 127, 128, 255))])
+                + node[position + 1 :]
+            )
             path.write_bytes(data[:start] + _sealed(changed) + data[start + size :])
             refused += _try(tmp_path) is not None
             count += 1

@@ -41,7 +41,11 @@ def test_chosen_steps_and_items_only_are_imported(tmp_path):
         assert manager.all_steps() == [0, 12]
     assert treering.load(tmp_path / "one.ring", item="config") == {"layers": [1, 2], "name": "x"}
     assert treering.load(tmp_path / "one.ring", item="state.custom_metadata") == {"about": "state"}
-    assert set(treering.info(tmp_path / "one.ring")["items"]) == {"state", "config", "state.custom_metadata"}
+    assert set(treering.info(tmp_path / "one.ring")["items"]) == {
+        "state",
+        "config",
+        "state.custom_metadata",
+    }
 
 
 def test_every_item_of_a_composite_arrives(tmp_path):
@@ -59,7 +63,10 @@ def test_bits_arrive_whether_or_not_they_fit_into_memory(tmp_path, name, memory_
     path = tmp_path / "one.ring"
     interop.import_orbax(written() / name, path, memory_limit=memory_limit)
     done = subprocess.run(  # without JAX, which would narrow what it is given
-        [sys.executable, "-c", _LOAD, str(path)], capture_output=True, timeout=60, env=_environment()
+        [sys.executable, "-c", _LOAD, str(path)],
+        capture_output=True,
+        timeout=60,
+        env=_environment(),
     )
     assert done.returncode == 0, done.stderr.decode()
     import pickle
@@ -158,7 +165,14 @@ def test_arguments_that_do_not_go_together_are_refused(tmp_path):
 
 
 def test_the_command_says_what_it_does(tmp_path):
-    command = [sys.executable, "-m", "treering", "import", str(written() / "manager"), str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "treering",
+        "import",
+        str(written() / "manager"),
+        str(tmp_path / "run"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
@@ -171,7 +185,9 @@ def test_the_command_says_what_it_does(tmp_path):
 
 def test_the_command_skips_chooses_and_is_quiet_when_asked(tmp_path, capsys):
     run = str(tmp_path / "run")
-    assert program.main(["import", str(written() / "manager"), run, "--steps", "0,5", "--quiet"]) == 0
+    assert (
+        program.main(["import", str(written() / "manager"), run, "--steps", "0,5", "--quiet"]) == 0
+    )
     assert capsys.readouterr().out == ""
     assert program.main(["import", str(written() / "manager"), run, "--existing", "skip"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -188,13 +204,20 @@ def test_the_command_skips_chooses_and_is_quiet_when_asked(tmp_path, capsys):
 
 def test_the_command_tells_errors_in_one_line_and_warnings_too(tmp_path, capsys):
     assert program.main(["import", str(tmp_path / "x"), str(tmp_path / "y")]) == 1
-    assert capsys.readouterr().err == f"treering: error: '{tmp_path / 'x'}': there is nothing of that name\n"
+    assert (
+        capsys.readouterr().err
+        == f"treering: error: '{tmp_path / 'x'}': there is nothing of that name\n"
+    )
     folder = tmp_path / "kinds"
     shutil.copytree(written() / "kinds-ocdbt-zarr2", folder)
     shutil.rmtree(folder / "array_metadatas")
     assert program.main(["import", str(folder), str(tmp_path / "a.ring")]) == 0
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 1 and errors[0].startswith("treering: warning: ") and "typed PRNG key" in errors[0]
+    assert (
+        len(errors) == 1
+        and errors[0].startswith("treering: warning: ")
+        and "typed PRNG key" in errors[0]
+    )
 
 
 def test_wrong_arguments_and_help_have_the_usual_exit_codes(capsys):

@@ -104,8 +104,11 @@ def test_jax_arrays_and_typed_keys_are_made_when_asked_for():
 def test_a_managers_folder_a_step_and_an_item_are_recognised():
     root = written() / "manager"
     assert interop.orbax_steps(root) == [0, 5, 12]
-    for path, step, number in ((root, None, 12), (root, 5, 5), (root / "5", None, 5), (root / "0/default", None, 0)):
-        assert as_bits(interop.from_orbax(path, step=step)) == {"n": number, "w": as_bits(np.full(3, number))}
+    for path, step, number in (
+        (root, None, 12), (root, 5, 5), (root / "5", None, 5), (root / "0/default", None, 0),
+    ):  # fmt: skip
+        found = as_bits(interop.from_orbax(path, step=step))
+        assert found == {"n": number, "w": as_bits(np.full(3, number))}
     opened = interop.open_orbax(root, step=5)
     assert opened.step == 5 and opened.items == {"default": "tree"}
     assert opened.metrics == {"loss": 2.5, "n": 5} and opened.custom_metadata == {"note": "of 5"}
@@ -204,7 +207,9 @@ def test_reading_imports_neither_orbax_nor_tensorstore_nor_jax():
         f"interop.from_orbax({str(written() / 'dtypes-ocdbt-zarr3')!r});"
         "print(sorted({'jax', 'orbax', 'tensorstore', 'flax'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
@@ -218,12 +223,16 @@ def test_the_missing_decoder_is_named_with_what_brings_it(monkeypatch):
 
 
 def _examples():
-    found = importlib.util.find_spec("orbax.checkpoint") if importlib.util.find_spec("orbax") else None
+    found = (
+        importlib.util.find_spec("orbax.checkpoint") if importlib.util.find_spec("orbax") else None
+    )
     if found is None or not found.submodule_search_locations:
         return []
     root = pathlib.Path(found.submodule_search_locations[0])
     folder = root / "experimental/v1/_src/testing/compatibility/checkpoints"
-    return sorted(path.parent for path in folder.glob("**/*") if path.name in ("_METADATA", "_sharding"))
+    return sorted(
+        path.parent for path in folder.glob("**/*") if path.name in ("_METADATA", "_sharding")
+    )
 
 
 def test_orbaxs_own_examples_are_read_if_they_are_whole_and_refused_if_not():

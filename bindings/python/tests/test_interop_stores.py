@@ -30,7 +30,9 @@ def _all(store):
 def _pairs(count, seed=0):
     random = np.random.default_rng(seed)
     return {
-        f"params/{random.integers(40)}/layer_{i:04}".encode(): random.bytes(int(random.integers(0, 60)))
+        f"params/{random.integers(40)}/layer_{i:04}".encode(): random.bytes(
+            int(random.integers(0, 60))
+        )
         for i in range(count)
     }
 
@@ -102,14 +104,18 @@ def test_stores_of_several_processes_merged_into_one_are_read_through_the_merged
             part = _ocdbt(tmp_path / f"ocdbt.process_{process}", context)
             part.experimental_copy_range_to(merged.with_transaction(transaction)).result()
     expected = {
-        b"%d/" % process + key: value for process in range(3) for key, value in _pairs(50, process).items()
+        b"%d/" % process + key: value
+        for process in range(3)
+        for key, value in _pairs(50, process).items()
     }
     store = OcdbtStore(str(tmp_path))
     assert _all(store) == expected
     paths = {extent.path for extent in store._values.values() if extent.inline is None}
     assert {path.split("ocdbt.process_")[1][0] for path in paths} == {"0", "1", "2"}
     shutil.rmtree(tmp_path / "ocdbt.process_1")
-    with pytest.raises(FileNotFoundError, match="ocdbt.process_1.*is not there; was the folder copied whole"):
+    with pytest.raises(
+        FileNotFoundError, match="ocdbt.process_1.*is not there; was the folder copied whole"
+    ):
         _all(OcdbtStore(str(tmp_path)))
 
 
@@ -124,7 +130,11 @@ def test_metadata_and_values_in_folders_of_their_own_are_found(tmp_path):
         for key, value in pairs.items():
             store.with_transaction(transaction)[key] = value
     assert _all(OcdbtStore(str(tmp_path))) == pairs
-    assert {path.name for path in tmp_path.iterdir()} == {"manifest.ocdbt", "ocdbt_data", "ocdbt_meta"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "manifest.ocdbt",
+        "ocdbt_data",
+        "ocdbt_meta",
+    }
 
 
 def test_an_empty_store_has_no_keys(tmp_path):
@@ -145,7 +155,8 @@ def test_versions_in_numbered_files_are_refused_by_name(tmp_path):
 
 def _write(folder, values, driver, metadata, **spec):
     spec = {
-        "driver": driver, "kvstore": f"file://{folder}/", "metadata": {"shape": list(values.shape), **metadata},
+        "driver": driver, "kvstore": f"file://{folder}/",
+        "metadata": {"shape": list(values.shape), **metadata},
         "store_data_equal_to_fill_value": True, **spec,
     }  # fmt: skip
     array = tensorstore.open(spec, dtype=values.dtype, create=True).result()
@@ -168,9 +179,13 @@ def test_zarr2_is_read_with_every_codec_byte_order_and_separator(tmp_path):
     ):
         for separator in "./":
             folder = tmp_path / f"{number}{ord(separator)}"
-            metadata = {"chunks": [3, 4, 2], "compressor": compressor, "dimension_separator": separator}
+            metadata = {
+                "chunks": [3, 4, 2],
+                "compressor": compressor,
+                "dimension_separator": separator,
+            }
             _write(folder, values, "zarr", {**metadata, "dtype": ">i4"})
-            assert "dtype\":\">i4" in (folder / ".zarray").read_text().replace(" ", "")
+            assert 'dtype":">i4' in (folder / ".zarray").read_text().replace(" ", "")
             found = _read(folder)
             assert found.dtype == np.int32 and found.dtype.isnative
             assert (found == values).all()
@@ -232,7 +247,14 @@ def test_fill_values_of_every_form_are_understood():
     assert fill_value([1, "NaN"], np.dtype("c8"), "x").real == 1
     assert fill_value("0x7fc00001", np.dtype("f4"), "x").view("u4") == 0x7FC00001
     assert fill_value(True, np.dtype("?"), "x") == np.True_
-    for value, dtype in (("abc", "f4"), (None, "f4"), ([1], "c8"), ({}, "i4"), ("0x00", "f4"), (300, "u1")):
+    for value, dtype in (
+        ("abc", "f4"),
+        (None, "f4"),
+        ([1], "c8"),
+        ({}, "i4"),
+        ("0x00", "f4"),
+        (300, "u1"),
+    ):
         with pytest.raises(treering.CorruptionError, match="the fill value"):
             fill_value(value, np.dtype(dtype), "x")
 
@@ -261,13 +283,28 @@ REFUSED = [
     (V2, {"shape": [1 << 50]}, treering.LimitError, "an array of shape"),
     (V2, {"dimension_separator": "x"}, OSError, "separator"),
     (V3, {"data_type": "string"}, NotImplementedError, "dtype 'string'"),
-    (V3, {"codecs": [{"name": "transpose"}, LITTLE]}, NotImplementedError, "do not begin with 'bytes'"),
+    (
+        V3,
+        {"codecs": [{"name": "transpose"}, LITTLE]},
+        NotImplementedError,
+        "do not begin with 'bytes'",
+    ),
     (V3, {"codecs": [LITTLE, {"name": "blosc"}]}, NotImplementedError, "codec 'blosc'"),
     (V3, {"codecs": []}, OSError, "'name'|codecs"),
     (V3, {"chunk_grid": {"name": "rectangular"}}, NotImplementedError, "grid 'rectangular'"),
     (V3, {"chunk_key_encoding": {"name": "flat"}}, NotImplementedError, "encoding 'flat'"),
-    (V3, {"codecs": _sharding([3], [LITTLE])}, OSError, r"inner chunks \(3,\) for shards of \(2,\)"),
-    (V3, {"codecs": _sharding([1], _sharding([1], [LITTLE]))}, NotImplementedError, "sharding_indexed"),
+    (
+        V3,
+        {"codecs": _sharding([3], [LITTLE])},
+        OSError,
+        r"inner chunks \(3,\) for shards of \(2,\)",
+    ),
+    (
+        V3,
+        {"codecs": _sharding([1], _sharding([1], [LITTLE]))},
+        NotImplementedError,
+        "sharding_indexed",
+    ),
     (V3, {"node_type": "group"}, NotImplementedError, "no array of Zarr format 3"),
 ]
 
@@ -305,7 +342,13 @@ def test_frames_of_another_length_cut_off_or_followed_by_more_are_damage():
 
     frame = zstandard.compress(bytes(100))
     assert _codecs.decode(frame, ["zstd"], 100, "x") == bytes(100)
-    for data, size in ((frame, 101), (frame[:-1], 100), (frame + b"x", 100), (b"", 100), (b"abcd", 100)):
+    for data, size in (
+        (frame, 101),
+        (frame[:-1], 100),
+        (frame + b"x", 100),
+        (b"", 100),
+        (b"abcd", 100),
+    ):
         with pytest.raises(treering.CorruptionError):
             _codecs.decode(data, ["zstd"], size, "x")
     stream = zlib.compress(b"data")

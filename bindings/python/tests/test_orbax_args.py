@@ -118,7 +118,9 @@ def test_a_registry_refuses_doubles_and_knows_what_it_lacks():
     registry = ocp.DefaultCheckpointHandlerRegistry()
     registry.add("state", ocp.args.StandardSave)
     registry.add(None, CounterSave, CounterHandler())
-    assert isinstance(registry.get("state", ocp.args.StandardSave({})), ocp.StandardCheckpointHandler)
+    assert isinstance(
+        registry.get("state", ocp.args.StandardSave({})), ocp.StandardCheckpointHandler
+    )
     assert registry.has(None, CounterSave) and not registry.has("state", CounterSave)
     with pytest.raises(registration.AlreadyExistsError) as raised:
         registry.add("state", ocp.args.StandardSave)
@@ -132,7 +134,9 @@ def test_a_registry_refuses_doubles_and_knows_what_it_lacks():
 
 def test_a_handler_of_the_program_keeps_its_files_in_the_checkpoint(tmp_path, composite):
     path = tmp_path / "all"
-    saved = ocp.args.Composite(count=CounterSave(Counter(20)), state=ocp.args.StandardSave({"w": 1}))
+    saved = ocp.args.Composite(
+        count=CounterSave(Counter(20)), state=ocp.args.StandardSave({"w": 1})
+    )
     composite.save(path, saved)
     assert path.is_file()
     assert treering.load(path, item="count/value.json") == b"20"
@@ -301,7 +305,9 @@ class PointHandler(ocp.type_handlers.TypeHandler):
 def points(monkeypatch):
     from treering.orbax import _leaf_handlers
 
-    monkeypatch.setattr(_leaf_handlers, "_global", _leaf_handlers._Registry(*_leaf_handlers._STANDARD))
+    monkeypatch.setattr(
+        _leaf_handlers, "_global", _leaf_handlers._Registry(*_leaf_handlers._STANDARD)
+    )
     ocp.type_handlers.register_type_handler(Point, PointHandler())
     return _leaf_handlers._global
 
@@ -311,7 +317,9 @@ def test_a_handler_of_a_type_writes_and_reads_its_leaves(tmp_path, points):
     checkpointer = ocp.PyTreeCheckpointer()
     checkpointer.save(tmp_path / "a", tree)
     back = checkpointer.restore(tmp_path / "a")
-    assert back["a"][0] == Point(1, 2) and back["b"] == Point(3, 4) and back["a"][1].tolist() == [0, 1]
+    assert (
+        back["a"][0] == Point(1, 2) and back["b"] == Point(3, 4) and back["a"][1].tolist() == [0, 1]
+    )
     back = checkpointer.restore(tmp_path / "a", item={"a": (Point(0, 0), ...), "b": 0})
     assert back == {"a": (Point(1, 2), ...), "b": Point(3, 4)}
     metadata = checkpointer.metadata(tmp_path / "a").item_metadata

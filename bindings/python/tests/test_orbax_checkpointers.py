@@ -106,7 +106,9 @@ def test_a_killed_program_leaves_the_old_or_the_new_checkpoint(tmp_path):
     path = tmp_path / "a"
     for seed in range(4):
         child = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(script), str(path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", textwrap.dedent(script), str(path)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         said = int(child.stdout.readline())
         time.sleep(0.01 * seed)
@@ -240,7 +242,9 @@ def test_metadata_of_a_checkpoint_tell_what_was_given(tmp_path, standard):
     with pytest.raises(FileNotFoundError):
         standard.metadata(tmp_path / "b")
     checkpointer = ocp.PyTreeCheckpointer()
-    checkpointer.save(tmp_path / "c", args=ocp.args.PyTreeSave({"x": 1}, custom_metadata={"of": "tree"}))
+    checkpointer.save(
+        tmp_path / "c", args=ocp.args.PyTreeSave({"x": 1}, custom_metadata={"of": "tree"})
+    )
     assert checkpointer.metadata(tmp_path / "c").item_metadata.custom_metadata == {"of": "tree"}
 
 
@@ -258,7 +262,9 @@ def test_metadata_are_targets(tmp_path, standard):
 
 def test_items_are_found_at_paths_below_a_checkpoint(tmp_path):
     checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
-    items = ocp.args.Composite(state=ocp.args.StandardSave({"x": 1}), config=ocp.args.JsonSave({"y": 2}))
+    items = ocp.args.Composite(
+        state=ocp.args.StandardSave({"x": 1}), config=ocp.args.JsonSave({"y": 2})
+    )
     checkpointer.save(tmp_path / "a", items)
     assert ocp.StandardCheckpointer().restore(tmp_path / "a" / "state") == {"x": 1}
     json = ocp.Checkpointer(ocp.JsonCheckpointHandler())
@@ -273,7 +279,9 @@ def test_steps_of_a_manager_are_found_by_their_paths(tmp_path):
     with treering.CheckpointManager(tmp_path / "run", asynchronous=False) as manager:
         manager.save(7, {"x": 1}, items={"config": treering.Json([2])})
     assert ocp.PyTreeCheckpointer().restore(tmp_path / "run" / "7" / "default") == {"x": 1}
-    assert ocp.Checkpointer(ocp.CompositeCheckpointHandler()).restore(tmp_path / "run" / "7").config == [2]
+    assert ocp.Checkpointer(ocp.CompositeCheckpointHandler()).restore(
+        tmp_path / "run" / "7"
+    ).config == [2]
     with pytest.raises(FileNotFoundError):
         ocp.PyTreeCheckpointer().restore(tmp_path / "run" / "8")
 
@@ -298,7 +306,9 @@ def test_a_bare_array_is_refused_by_standard_and_taken_by_array(tmp_path, standa
         assert np.array_equal(back, value) and np.asarray(back).dtype == np.asarray(value).dtype
     with pytest.raises(TypeError, match="Unsupported type"):
         checkpointer.save(tmp_path / "a", "text", force=True)
-    wanted = ocp.args.ArrayRestore(restore_args=ocp.RestoreArgs(restore_type=np.ndarray, dtype=np.float32))
+    wanted = ocp.args.ArrayRestore(
+        restore_args=ocp.RestoreArgs(restore_type=np.ndarray, dtype=np.float32)
+    )
     assert checkpointer.restore(tmp_path / "a", args=wanted).dtype == np.float32
 
 
@@ -307,7 +317,9 @@ def test_random_keys_come_back_with_their_kind(tmp_path):
     for key in (jax.random.key(1), jax.random.key(1, impl="rbg"), jax.random.PRNGKey(2)):
         keys.save(tmp_path / "k", key, force=True)
         back = keys.restore(tmp_path / "k")
-        assert back.dtype == key.dtype and (jax.random.bits(back, 3) == jax.random.bits(key, 3)).all()
+        assert (
+            back.dtype == key.dtype and (jax.random.bits(back, 3) == jax.random.bits(key, 3)).all()
+        )
     states = ocp.Checkpointer(ocp.NumpyRandomKeyCheckpointHandler())
     for legacy in (True, False):
         state = np.random.get_state(legacy=legacy)
@@ -324,7 +336,10 @@ def test_trees_of_nodes_that_only_jax_knows_are_saved_by_their_keys(tmp_path):
 
     jax.tree_util.register_pytree_with_keys(
         Box,
-        lambda box: (((jax.tree_util.GetAttrKey("a"), box.a), (jax.tree_util.GetAttrKey("b"), box.b)), None),
+        lambda box: (
+            ((jax.tree_util.GetAttrKey("a"), box.a), (jax.tree_util.GetAttrKey("b"), box.b)),
+            None,
+        ),
         lambda _, children: Box(*children),
     )
     checkpointer = ocp.PyTreeCheckpointer()

@@ -34,7 +34,9 @@ def arrays(draw):
     return array if draw(st.booleans()) else np.asarray(array)
 
 
-LEAVES = st.one_of(arrays(), st.integers(-(2**31), 2**31 - 1), st.floats(allow_nan=False), st.none())
+LEAVES = st.one_of(
+    arrays(), st.integers(-(2**31), 2**31 - 1), st.floats(allow_nan=False), st.none()
+)
 KEYS = st.text("abc_/.", min_size=1, max_size=3)
 TREES = st.recursive(
     LEAVES,
@@ -55,7 +57,9 @@ def _collides(tree):
     """Whether two leaves have one name in Orbax, which joins components by dots, or one that it makes
     a folder of."""
     names = [
-        "/".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", "")))) for key in path)
+        "/".join(
+            str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", "")))) for key in path
+        )
         for path, _ in jax.tree_util.tree_leaves_with_path(tree)
     ]
     flat = [name.replace("/", ".") for name in names]

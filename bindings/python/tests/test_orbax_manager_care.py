@@ -4,6 +4,7 @@ import gc
 import resource
 import subprocess
 import sys
+import threading
 import time
 import weakref
 
@@ -267,17 +268,22 @@ def test_a_step_that_exists_under_another_name_is_not_written_again(open_manager
     assert open_manager(step_prefix="a").restore(1)["n"] == 1
 
 
-def test_a_wait_ends_with_a_timeout_and_the_save_goes_on(open_manager, monkeypatch):
-    manager = open_manager(enable_async_checkpointing=True)
-    manager.save(1, args=ocp.args.StandardSave({"w": np.ones(16 << 20, np.float32)}))
-    monkeypatch.setattr(manager, "_timeout", 0.0)
-    if manager.is_saving_in_progress():
-        try:
+def test_a_wait_ends_with_a_timeout_and_the_save_goes_on(open_manager):
+    may_end = threading.Event()
+    options = ocp.options.AsyncOptions(
+        timeout_secs=0.1, post_finalization_callback=lambda: may_end.wait(30)
+    )
+    manager = open_manager(enable_async_checkpointing=True, async_options=options)
+    manager.save(1, args=standard(1))
+    try:
+        with pytest.raises(TimeoutError, match="step 1"):
             manager.wait_until_finished()
-        except TimeoutError as error:
-            assert "step 1" in str(error)
-    monkeypatch.undo()
-    manager.wait_until_finished()
+        assert manager.is_saving_in_progress() and manager.all_steps() == [1]
+        with pytest.raises(TimeoutError, match="step 1"):
+            manager.save(2, args=standard(2))
+    finally:
+        may_end.set()
+    manager.close()
     assert manager.all_steps() == [1]
 
 

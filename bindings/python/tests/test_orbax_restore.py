@@ -43,7 +43,9 @@ def shown(value):
     if isinstance(value, jax.Array):
         if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
             return "key", str(value.dtype), np.asarray(jax.random.key_data(value)).tolist()
-        where = sorted((d.id, str(i)) for d, i in value.sharding.devices_indices_map(value.shape).items())
+        where = sorted(
+            (d.id, str(i)) for d, i in value.sharding.devices_indices_map(value.shape).items()
+        )
         return "jax", str(value.dtype), value.shape, where, np.asarray(value).tolist()
     if isinstance(value, np.ndarray):
         return "numpy", str(value.dtype), value.shape, value.tolist()
@@ -75,7 +77,11 @@ def both(tmp_path):
         answers = []
         for name, ocp in (("theirs", theirs), ("ours", ours)):
             path = tmp_path / name
-            handler = ocp.PyTreeCheckpointHandler() if save == "PyTreeSave" else ocp.StandardCheckpointHandler()
+            handler = (
+                ocp.PyTreeCheckpointHandler()
+                if save == "PyTreeSave"
+                else ocp.StandardCheckpointHandler()
+            )
             made = save_args and save_args(ocp)
             with ocp.Checkpointer(handler) as checkpointer:
                 checkpointer.save(path, args=getattr(ocp.args, save)(tree, made), force=True)
@@ -170,7 +176,12 @@ PYTREE = {
     "constructed": lambda ocp: {
         "item": FLAT,
         "restore_args": ocp.checkpoint_utils.construct_restore_args(
-            {"j": Struct((4,), np.int32, sharding=named(2, "x")), "n": np.zeros(4), "i": 1.0, "f": 2}
+            {
+                "j": Struct((4,), np.int32, sharding=named(2, "x")),
+                "n": np.zeros(4),
+                "i": 1.0,
+                "f": 2,
+            }
         ),
     },
     "renamed": lambda ocp: {
@@ -195,7 +206,9 @@ PYTREE = {
         "restore_args": {"a": ocp.RestoreArgs()},
         "transforms": {"a": ocp.Transform(original_key="nowhere")},
     },
-    "transforms without an item": lambda ocp: {"transforms": {"a": ocp.Transform(original_key="j")}},
+    "transforms without an item": lambda ocp: {
+        "transforms": {"a": ocp.Transform(original_key="j")}
+    },
 }
 
 
@@ -208,7 +221,10 @@ def test_a_pytree_restore_answers_as_orbax_does(both, name):
 
 
 NESTED = {
-    "layers": [{"w": jnp.ones((2, 3), jnp.bfloat16), "b": None}, {"w": jnp.zeros((2, 3), jnp.bfloat16), "b": None}],
+    "layers": [
+        {"w": jnp.ones((2, 3), jnp.bfloat16), "b": None},
+        {"w": jnp.zeros((2, 3), jnp.bfloat16), "b": None},
+    ],
     "pair": Pair(np.arange(3, dtype=np.uint8), (1, [2.0, "text"])),
     "state": State(jnp.arange(2), 5),
     "empty": {"d": {}, "l": [], "t": ()},
@@ -238,11 +254,16 @@ def test_casts_on_save_give_the_same_from_both(both):
             "f": ocp.SaveArgs(),
         }
 
-    agree(both(FLAT, lambda ocp, checkpointer, path: checkpointer.restore(path), save_args=save_args))
+    agree(
+        both(FLAT, lambda ocp, checkpointer, path: checkpointer.restore(path), save_args=save_args)
+    )
 
 
 def test_what_is_sharded_comes_back_as_it_was_from_both(both):
-    tree = {"a": jax.device_put(jnp.arange(8.0).reshape(4, 2), named(4, "x")), "b": jax.device_put(1.5, named(8))}
+    tree = {
+        "a": jax.device_put(jnp.arange(8.0).reshape(4, 2), named(4, "x")),
+        "b": jax.device_put(1.5, named(8)),
+    }
     agree(both(tree, lambda ocp, checkpointer, path: checkpointer.restore(path)))
 
 
@@ -297,7 +318,10 @@ def test_nothing_is_lost_without_a_target(save):
     assert back["empty"][:3] == [(), {}, None] and back["empty"][3].shape == (0, 3)
     assert isinstance(back["empty"][4], jax.Array) and back["empty"][4].shape == (2, 0)
     assert back["bytes"] == b"\0\xff" and back["big"] == 2**80
-    assert type(back["o"]) is collections.OrderedDict and list(back["o"].items()) == [("z", "~a/b"), ("a", True)]
+    assert type(back["o"]) is collections.OrderedDict and list(back["o"].items()) == [
+        ("z", "~a/b"),
+        ("a", True),
+    ]
     assert type(back[1][1]) is np.float32 and back[1][2][0].dtype == jnp.int8
     assert back["f8"].dtype == ml_dtypes.float8_e4m3
     assert jax.random.key_impl(back["key"]) == jax.random.key_impl(tree["key"])
@@ -348,12 +372,22 @@ def test_only_what_a_target_names_is_read(save, monkeypatch):
     restore = save({"a": np.ones(3), "b": np.zeros(3)})
     given = []
     load = treering.load
-    monkeypatch.setattr(treering, "load", lambda path, target=None, **more: given.append(target) or load(path, target, **more))
-    assert restore(args=ours.args.PyTreeRestore({"a": 0}, partial_restore=True))["a"].tolist() == [1, 1, 1]
+    monkeypatch.setattr(
+        treering,
+        "load",
+        lambda path, target=None, **more: given.append(target) or load(path, target, **more),
+    )
+    assert restore(args=ours.args.PyTreeRestore({"a": 0}, partial_restore=True))["a"].tolist() == [
+        1,
+        1,
+        1,
+    ]
     assert given[0]["b"] is ...
 
 
-def test_a_sharding_over_more_devices_than_there_are_is_a_topology_mismatch(save, tmp_path, monkeypatch):
+def test_a_sharding_over_more_devices_than_there_are_is_a_topology_mismatch(
+    save, tmp_path, monkeypatch
+):
     restore = save({"a": jax.device_put(jnp.arange(8), named(8, "x"))})
     two = jax.devices()[:2]
     monkeypatch.setattr(jax, "devices", lambda *backend: two)
@@ -392,7 +426,9 @@ def test_a_state_of_nnx_is_restored_as_orbax_does_and_without_a_target_too(both)
     orbax, mine = both(state, call, "StandardSave")
     assert values_of(orbax) == values_of(mine) == values_of(state)
     assert jax.tree.structure(mine) == jax.tree.structure(orbax)
-    _, bare = both(state, lambda ocp, checkpointer, path: checkpointer.restore(path), "StandardSave")
+    _, bare = both(
+        state, lambda ocp, checkpointer, path: checkpointer.restore(path), "StandardSave"
+    )
     assert type(bare) is nnx.State and values_of(bare) == values_of(state)
     assert type(bare["norm"]["mean"]) is nnx.BatchStat and list(bare["more"]) == [0, 1]
 
@@ -402,7 +438,9 @@ def test_a_module_of_nnx_is_restored_into_one(save):
     back = save(model)(args=ours.args.PyTreeRestore(Model(nnx.Rngs(1))))
     assert type(back) is Model and values_of(nnx.state(back)) == values_of(nnx.state(model))
     state = nnx.state(Model(nnx.Rngs(2)))
-    assert values_of(save(model)(args=ours.args.PyTreeRestore(state))) == values_of(nnx.state(model))
+    assert values_of(save(model)(args=ours.args.PyTreeRestore(state))) == values_of(
+        nnx.state(model)
+    )
 
 
 def test_a_sharding_over_an_abstract_mesh_is_made_of_the_devices_of_here(save):

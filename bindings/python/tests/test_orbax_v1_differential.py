@@ -147,6 +147,10 @@ def placeholder_in_part(pair, call, theirs, ours):
     return wanted and is_error(theirs, TypeError) and ours.error is None
 
 
+def nothing_to_keep(pair, call, theirs, ours):
+    return call[0] == "load_partial" and theirs.error is None and is_error(ours, ValueError)
+
+
 def numpy_metrics(pair, call, theirs, ours):
     metrics = call[1].get("metrics") if call[0].startswith("save") else None
     return isinstance(metrics, dict) and isinstance(metrics.get("loss"), np.generic) and ours.value is True
@@ -187,6 +191,7 @@ DEVIATIONS = (
     Deviation("Metadata of a tree with a bool are there", bool_metadata),
     Deviation("Metrics that best_fn cannot read are refused", unreadable_metrics, True),
     Deviation("PLACEHOLDER goes with partial_load", placeholder_in_part),
+    Deviation("A partial restore says what is not there", nothing_to_keep),
     Deviation("Metrics are always stored", numpy_metrics, True),
     Deviation("Empty metrics are kept", empty_metrics),
     Deviation("Negative steps are refused", negative_step, True),

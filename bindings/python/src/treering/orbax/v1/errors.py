@@ -63,8 +63,9 @@ def joined(first: type[Exception], error: BaseException, message: str) -> BaseEx
         return error
     key = first, type(error)
     if key not in _classes:
+        bases = (type(error), first) if isinstance(error, OSError) else (first, type(error))
         try:
-            _classes[key] = type(type(error).__name__, (first, type(error)), dict(_SHARED))
+            _classes[key] = type(type(error).__name__, bases, {**_SHARED, "_first": first})
         except TypeError:  # classes that cannot be joined
             _classes[key] = first
     cls = _classes[key]
@@ -85,8 +86,8 @@ def _text(self: BaseException) -> str:
     return str(self.args[0])
 
 
-def _reduce(self: BaseException) -> Any:
-    return joined, (type(self).__bases__[0], self.__cause__, str(self))
+def _reduce(self: Any) -> Any:
+    return joined, (self._first, self.__cause__, str(self))
 
 
 _SHARED = {"__str__": _text, "__reduce__": _reduce, "__module__": __name__}
