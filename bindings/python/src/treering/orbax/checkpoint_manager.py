@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -124,7 +123,7 @@ class CheckpointManager(Reading):
         self._store = Store(self._directory, asynchronous, self._retention)
         self._listing = Listing(self._store, self._names, self._retention)
         self._root = Root(self._directory, metadata, self._options)
-        self._began, self._closed = 0.0, False
+        self._closed = False
 
     # -- saving
 
@@ -218,7 +217,6 @@ class CheckpointManager(Reading):
             writer = self._store.writer()
             self._refuse_existing(step)
             self._listing.begin(info, doomed)
-            self._began = time.monotonic()
             writer.save(
                 step, items=prepared.items, metrics=stored, metadata=prepared.record, force=True
             )
@@ -283,12 +281,11 @@ class CheckpointManager(Reading):
         """Returns when nothing is in flight.
 
         Raises:
-            TimeoutError: `timeout_secs` have passed since the save began; it goes on.
+            TimeoutError: it took longer than `timeout_secs`; the save goes on.
             Exception: the save failed; told once.
         """
-        left = max(self._began + self._timeout - time.monotonic(), 0.0)
         try:
-            self._store.wait(left if self._asynchronous else None)
+            self._store.wait(self._timeout if self._asynchronous else None)
         except _errors.TimedOutError:
             raise
         except BaseException:

@@ -18,7 +18,7 @@ class AsyncOptions:
     """How a save in the background behaves.
 
     Attributes:
-        timeout_secs: a wait for a save that began longer ago is a TimeoutError; the save goes on.
+        timeout_secs: a wait that takes longer is a TimeoutError; the save goes on.
         barrier_sync_fn: for several processes; not used by one.
         post_finalization_callback: called when a step is on the disk, on a thread of the library; it
             must not call its manager. What it raises, the next wait raises.
