@@ -12,7 +12,8 @@ _FAILED, _INTERRUPTED = 1, 130
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m treering", description="Conversions that need no code of the training program."
+        prog="python -m treering",
+        description="Conversions that need no code of the training program.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     bring = commands.add_parser(
@@ -24,13 +25,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     bring.add_argument("source", metavar="SRC", help="folder of an Orbax manager, step or item")
     bring.add_argument(
-        "destination", metavar="DST", help="a file if it ends in .ring (one step), else a store's directory"
+        "destination",
+        metavar="DST",
+        help="a file if it ends in .ring (one step), else a store's directory",
     )
     bring.add_argument(
         "--steps", type=step_numbers, metavar="N,…", help="only these steps of a manager's folder"
     )
-    bring.add_argument("--step", type=step_number, metavar="N", help="number for a step that has none")
-    bring.add_argument("--item", action="append", metavar="NAME", help="only this item; may be repeated")
+    bring.add_argument(
+        "--step", type=step_number, metavar="N", help="number for a step that has none"
+    )
+    bring.add_argument(
+        "--item", action="append", metavar="NAME", help="only this item; may be repeated"
+    )
     bring.add_argument(
         "--existing", choices=("error", "skip", "overwrite"), default="error",
         help="what to do with steps that DST has already (default: error)",
@@ -53,12 +60,8 @@ def step_numbers(text: str) -> list[int]:
 def _size(count: int) -> str:
     if count < 1024:
         return f"{count} B"
-    amount, unit = float(count), ""
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        amount /= 1024
-        if amount < 1024:
-            break
-    return f"{amount:.1f} {unit}"
+    power = min((count.bit_length() - 1) // 10, 4)
+    return f"{count / 1024**power:.1f} {'_KMGT'[power]}iB"
 
 
 def _import(arguments: argparse.Namespace) -> int:

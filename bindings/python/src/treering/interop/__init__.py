@@ -12,13 +12,17 @@
 from ._orbax import OrbaxCheckpoint, from_orbax, open_orbax, orbax_steps
 from ._orbax_import import Imported, import_orbax
 from ._orbax_item import OrbaxArray
+from ._safetensors import from_safetensors, safetensors_metadata, to_safetensors
 
 __all__ = [
     "Imported",
     "OrbaxArray",
     "OrbaxCheckpoint",
     "from_orbax",
+    "from_safetensors",
     "import_orbax",
     "open_orbax",
     "orbax_steps",
+    "safetensors_metadata",
+    "to_safetensors",
 ]

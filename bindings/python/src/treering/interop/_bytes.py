@@ -38,7 +38,9 @@ def _open_regular(path: str, where: str) -> tuple[int, int]:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise missing(where, f"the file '{path}' is not there; was the folder copied whole?") from None
+        raise missing(
+            where, f"the file '{path}' is not there; was the folder copied whole?"
+        ) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -55,7 +57,9 @@ def read_range(path: str, offset: int, size: int, where: str) -> bytes:
     try:
         if offset + size > there:
             raise damaged(
-                where, f"needs bytes {offset} to {offset + size} of '{path}', which has {there}", offset
+                where,
+                f"needs bytes {offset} to {offset + size} of '{path}', which has {there}",
+                offset,
             )
         parts = []
         while size:
@@ -131,7 +135,9 @@ class Cursor:
     def take(self, size: int) -> bytes:
         end = self.position + size
         if end > len(self.data):
-            raise self.fail(f"{size} more bytes are needed, {len(self.data) - self.position} are left")
+            raise self.fail(
+                f"{size} more bytes are needed, {len(self.data) - self.position} are left"
+            )
         found = self.data[self.position : end]
         self.position = end
         return found

@@ -200,7 +200,9 @@ class OcdbtStore:
         cursor = _unwrap(data, _NODE, self._node_limit, where)
         height = cursor.fixed(1)
         if height != step.height:
-            raise cursor.fail(f"a node of height {height} where one of height {step.height} belongs")
+            raise cursor.fail(
+                f"a node of height {height} where one of height {step.height} belongs"
+            )
         files = _file_table(cursor, file.base)
         count = cursor.varint(_ARITY_LIMIT)
         if not count:
@@ -210,7 +212,9 @@ class OcdbtStore:
             raise cursor.fail("a node whose keys are below those that its parent promised")
         if not height:
             if len(self._values) + count > most:
-                raise damaged(self.where, f"a B-tree of more than the {most} keys that were written")
+                raise damaged(
+                    self.where, f"a B-tree of more than the {most} keys that were written"
+                )
             self._leaf(cursor, files, [step.prefix + key for key in keys])
             return []
         children = _references(cursor, files, count)

@@ -36,7 +36,9 @@ class OrbaxCheckpoint:
         self.custom_metadata: Any = about.get("custom_metadata") or {}
         self.times = (about.get("init_timestamp_nsecs"), about.get("commit_timestamp_nsecs"))
         handlers = about.get("item_handlers") or {}
-        self.handlers: dict[str, str] = {"": handlers} if isinstance(handlers, str) else dict(handlers)
+        self.handlers: dict[str, str] = (
+            {"": handlers} if isinstance(handlers, str) else dict(handlers)
+        )
         self.metrics: dict[str, Any] = dict(about.get("metrics") or {})
         if self.items.get("metrics") == layout.JSON:  # a manager with best_fn has them as an item
             self.metrics.update(read_json(layout.json_file(self._folders.pop("metrics"))))
@@ -126,14 +128,17 @@ class OrbaxCheckpoint:
         if kind == layout.JSON:
             return read_json(layout.json_file(folder), object)
         if kind == layout.OPAQUE:
-            raise unsupported(f"'{folder}'", "an item in a form of its own; read its files yourself")
+            raise unsupported(
+                f"'{folder}'", "an item in a form of its own; read its files yourself"
+            )
         if kind == layout.KEY:
             return self._jax_key(folder, value)
         if kind == layout.STATE:
             return self._numpy_state(folder, value)
         if file_size(os.path.join(folder, "_METADATA")) is None:
             raise unsupported(
-                f"'{folder}'", "a tree without _METADATA: its structure is lost, or Orbax was too old"
+                f"'{folder}'",
+                "a tree without _METADATA: its structure is lost, or Orbax was too old",
             )
         found = TreeItem(folder).tree(value, before)
         if self.handlers.get(name, "").endswith("ArrayCheckpointHandler"):

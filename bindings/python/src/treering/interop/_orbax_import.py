@@ -101,7 +101,9 @@ class _Memory:
 class _Import:
     """Reads the wanted items of a checkpoint as treering takes them."""
 
-    def __init__(self, source: OrbaxCheckpoint, items: Iterable[str] | None, limit: int, folder: str):
+    def __init__(
+        self, source: OrbaxCheckpoint, items: Iterable[str] | None, limit: int, folder: str
+    ):
         names = list(source.items) if items is None else list(items)
         unknown = [name for name in names if name not in source.items]
         if unknown or not names:
@@ -196,12 +198,16 @@ def _chosen(source: str, steps: Iterable[int] | None, step: int | None) -> list[
     """The checkpoints to import, in the order of their steps."""
     if layout.is_checkpoint(source) or not layout.steps_of(source):
         if steps is not None:
-            raise InvalidArgumentError(f"'{source}' is one checkpoint; `steps` is for a manager's folder")
+            raise InvalidArgumentError(
+                f"'{source}' is one checkpoint; `steps` is for a manager's folder"
+            )
         found = open_orbax(source)
         found.step = found.step if step is None else step
         return [found]
     if step is not None:
-        raise InvalidArgumentError(f"'{source}' has several steps; `step` names one that has no number")
+        raise InvalidArgumentError(
+            f"'{source}' has several steps; `step` names one that has no number"
+        )
     wanted = layout.steps_of(source) if steps is None else sorted(set(steps))
     return [open_orbax(source, step=number) for number in wanted]
 

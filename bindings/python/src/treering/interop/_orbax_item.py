@@ -133,7 +133,8 @@ class TreeItem:
                 found[base64.urlsafe_b64decode(name).decode()] = json.loads(text)
             except (binascii.Error, ValueError, TypeError, RecursionError):
                 raise damaged(
-                    path, f"the entry {name!r:.80} cannot be decoded; without the file all else is read"
+                    path,
+                    f"the entry {name!r:.80} cannot be decoded; without the file all else is read",
                 ) from None
         return found
 
@@ -176,7 +177,11 @@ class TreeItem:
     def _warn_of_keys(self, leaves: list[Any]) -> None:
         """Without array_metadatas a typed PRNG key looks like an array of uint32."""
         for leaf in leaves if self._details is None else ():
-            if isinstance(leaf, OrbaxArray) and leaf.kind == "jax.Array" and leaf.dtype == np.uint32:
+            if (
+                isinstance(leaf, OrbaxArray)
+                and leaf.kind == "jax.Array"
+                and leaf.dtype == np.uint32
+            ):
                 warnings.warn(
                     f"{self.folder}: the folder array_metadatas is not there: if {leaf.name!r} was a"
                     " typed PRNG key, it comes as a plain array of uint32",

@@ -79,7 +79,9 @@ def _entry(value: Any, text: str, where: str) -> Entry:
         if number not in (_SEQUENCE, _NAME):
             raise unsupported(where, f"the entry {text!r:.200} has a key of type {number!r:.20}")
         if number == _SEQUENCE and not (key.isascii() and key.isdecimal() and len(key) < 10):
-            raise damaged(where, f"the entry {text!r:.200} has {key!r:.40} for a position in a list")
+            raise damaged(
+                where, f"the entry {text!r:.200} has {key!r:.40} for a position in a list"
+            )
     return Entry(path, tuple(number == _SEQUENCE for number in kinds), kind, skipped is True)
 
 
@@ -120,7 +122,9 @@ def build_tree(entries: list[Entry], values: list[Any], where: str) -> Any:
             if parent:
                 parent.children[key] = found
         if not isinstance(found, _Node) or found.is_list != is_list:
-            raise damaged(where, f"the entry {entry.path} contradicts another about what is above it")
+            raise damaged(
+                where, f"the entry {entry.path} contradicts another about what is above it"
+            )
         return found
 
     for entry, value in zip(entries, values):

@@ -63,7 +63,9 @@ def dtype_named(name: str, where: str) -> np.dtype[Any]:
         try:
             import ml_dtypes
         except ImportError:
-            raise unsupported(where, f"has dtype {name}; `pip install ml_dtypes` brings it") from None
+            raise unsupported(
+                where, f"has dtype {name}; `pip install ml_dtypes` brings it"
+            ) from None
         scalar = getattr(ml_dtypes, name, None)
         if scalar is not None:
             found: np.dtype[Any] = np.dtype(scalar)
@@ -98,7 +100,9 @@ def _checked(found: ArrayFormat, where: str) -> ArrayFormat:
 def parse_v2(document: dict[str, Any], where: str) -> ArrayFormat:
     """Of a `.zarray`."""
     if document.get("zarr_format") != 2:
-        raise unsupported(where, f"Zarr format {document.get('zarr_format')!r:.20}; 2 is known here")
+        raise unsupported(
+            where, f"Zarr format {document.get('zarr_format')!r:.20}; 2 is known here"
+        )
     if document.get("order", "C") != "C":
         raise unsupported(where, f"order {document['order']!r:.20}; C is known here")
     if document.get("filters"):
@@ -130,8 +134,12 @@ def parse_v3(document: dict[str, Any], where: str) -> ArrayFormat:
     dtype = dtype_named(_field(document, "data_type", str, where), where)
     grid = _field(document, "chunk_grid", dict, where)
     if grid.get("name") != "regular":
-        raise unsupported(where, f"the chunk grid {grid.get('name')!r:.40}; 'regular' is known here")
-    chunks = _shape(_field(grid, "configuration", dict, where).get("chunk_shape"), "chunks", where, 1)
+        raise unsupported(
+            where, f"the chunk grid {grid.get('name')!r:.40}; 'regular' is known here"
+        )
+    chunks = _shape(
+        _field(grid, "configuration", dict, where).get("chunk_shape"), "chunks", where, 1
+    )
     prefix, separator = _key_encoding(document, where)
     codecs = _field(document, "codecs", list, where)
     inner: tuple[int, ...] | None = None
@@ -149,7 +157,9 @@ def parse_v3(document: dict[str, Any], where: str) -> ArrayFormat:
             _field(shard, "index_codecs", list, where), np.dtype("u8"), where
         )
         if index_dtype != np.dtype("<u8") or index_codecs not in ([], ["crc32c"]):
-            raise unsupported(where, "a shard's index that is not little-endian with or without crc32c")
+            raise unsupported(
+                where, "a shard's index that is not little-endian with or without crc32c"
+            )
         index_first = shard.get("index_location", "end") == "start"
     stored, names = _chain(codecs, dtype, where)
     found = ArrayFormat(
