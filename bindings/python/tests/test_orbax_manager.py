@@ -178,7 +178,11 @@ def test_name_formats_say_which_steps_are_seen(open_manager, tmp_path):
     assert [m.path.name for m in both.find_all(root)] == ["1", "run_2", "123456"]
     assert named.latest_step_metadata(root, old).step == 123456
     assert named.find_step_path(root, new, step=2) == root / "run_2"
-    assert named.checkpoint_steps(root) == [1, 2, 123456]
+    assert ocp.utils.checkpoint_steps(root) == [1, 2, 123456]
+    assert [ocp.utils.step_from_checkpoint_name(name) for name in ("7", "a_b_0012")] == [7, 12]
+    assert named.get_save_directory(3, root, "state", step_prefix="a") == root / "a_3" / "state"
+    assert named.step_metadata_of_checkpoint_path(root / "run_2", new).step == 2
+    assert named.maybe_find_step_metadata(root, new, step=9) is None
     assert named.is_path_finalized(root / "run_2") and not named.is_path_finalized(root / "9")
     with pytest.raises(ValueError, match="run_1"):
         new.find_step(root, 1)

@@ -40,7 +40,7 @@ from . import (
     tree,
     type_handlers,
 )
-from . import tree as utils
+from . import _names_of_utils as utils
 from .abstract_checkpoint_manager import AbstractCheckpointManager
 from .checkpoint_manager import CheckpointManager, CheckpointManagerOptions, StepAlreadyExistsError
 from .checkpointers import (
