@@ -329,13 +329,11 @@ def test_delete_and_cancel_drop_steps(make):
 def files_of_at_most(size):
     """What is longer fails to be written, in this process."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_a_failure_in_the_background_is_told_once_and_drops_no_step(make):
