@@ -67,6 +67,10 @@ def test_the_first_save_decides_between_one_item_and_several(open_manager):
         manager.save(2, standard())
     with pytest.raises(ValueError, match="args="):
         manager.save(2)
+    with pytest.raises(ValueError, match="args is a CheckpointArgs"):
+        manager.save(2, args=3)
+    with pytest.raises(ValueError, match="custom_metadata is a dict"):
+        manager.save(2, args=standard(), custom_metadata=[1])
 
 
 @pytest.mark.parametrize("name", ["checkpointers", "item_names", "item_handlers"])

@@ -155,6 +155,8 @@ class CheckpointManager(Reading):
             ValueError, TypeError: arguments, or what no checkpoint has a place for. Nothing is written.
             Exception: an earlier save in the background failed; this one has not begun.
         """
+        if custom_metadata is not None and not isinstance(custom_metadata, dict):
+            raise ValueError(f"custom_metadata is a dict, not {type(custom_metadata).__name__}")
         if items is None and args is None:
             raise ValueError("save needs something to save: args=, e.g. args.StandardSave(tree)")
         step = step_number(step)
