@@ -338,6 +338,7 @@ def test_filters_see_trees_that_are_no_states(path):
     state = tnx.load_model(path, only=nnx.All(nnx.PathContains("mu"), nnx.PathContains("norm")))
     assert places(state) == ["opt/1/0/mu/norm/bias", "opt/1/0/mu/norm/scale"]
     assert places(tnx.load_model(path, only=nnx.PathContains("steps"))) == ["steps/0", "steps/1"]
+    assert places(tnx.load_model(path)) == places(tnx.load_model(path, only=nnx.Any(...)))
     other = nnx.State({"opt": {1: {"x": nnx.Param(jnp.ones(1))}}})
     with pytest.raises(treering.StructureMismatchError, match="opt/1"):
         tnx.load_model(path, other, nnx.PathContains("x"))

@@ -113,8 +113,11 @@ def load_model(
     """
     arguments: dict[str, Any] = {"cast": cast, "item": item, "progress": progress}
     whole = only is ... and not partial
-    if isinstance(model, nnx.State) and whole and mesh is None:
+    if whole and mesh is None and isinstance(model, nnx.State):
         return _load.load(path, model, step=step, **arguments)
+    if whole and mesh is None and model is None and cast == "never":
+        tree = _load.load(path, step=step, **arguments)
+        return tree if isinstance(tree, nnx.State) else nnx.from_flat_state(units_of(tree)[0])
     wanted = None
     if model is not None:
         wanted = chosen_of(dict(leaves_of(model)), only)

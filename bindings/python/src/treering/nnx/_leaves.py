@@ -47,7 +47,7 @@ def chosen_of(leaves: dict[Path, Any], only: Any) -> dict[Path, Any]:
 
 
 def _is_unit(node: Any) -> bool:
-    return isinstance(node, (nnx.Variable, AbstractLeaf))
+    return type(node) is AbstractLeaf or isinstance(node, nnx.Variable)
 
 
 def _key(entry: Any) -> str | int:
