@@ -54,8 +54,8 @@ ROOTS = st.dictionaries(st.sampled_from("pqrs"), TREES, min_size=1, max_size=3).
 
 
 def _collides(tree):
-    """Whether two leaves have one name in Orbax, which joins components by dots, or one that it makes
-    a folder of."""
+    """Whether two leaves have one name in Orbax, which joins components by dots, or one that it
+    makes a folder of."""
     names = [
         "/".join(
             str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", "")))) for key in path
@@ -74,7 +74,7 @@ def shown(value):
 
 
 def change(draw, tree):
-    """A target made of the tree: as it is, abstract, of other dtypes or shapes, with leaves left out."""
+    """A target made of the tree: as it is, abstract, of other dtypes, shapes or keys."""
     how = draw(st.sampled_from(["same", "abstract", "cast", "shape", "drop", "add", "numpy"]))
     if how == "drop":
         return {key: tree[key] for key in list(tree)[1:]} or {"other": 1}

@@ -71,7 +71,7 @@ def quiet():
 
 @pytest.fixture
 def both(tmp_path):
-    """Saves a tree with both by PyTreeSave or StandardSave, and answers for both what a call gives."""
+    """Saves a tree with both by PyTreeSave or StandardSave; answers what a call gives, for both."""
 
     def run(tree, call, save="PyTreeSave", save_args=None):
         answers = []

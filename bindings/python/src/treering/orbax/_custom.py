@@ -2,8 +2,8 @@
 # Handlers of the program: run in a temporary folder, whose files are blobs of the checkpoint.
 """Runs handlers that know files only.
 
-The folder is below Python's temporary directory (TMPDIR), and a file is in memory as a whole while it
-becomes a blob or is laid out again.
+The folder is below Python's temporary directory (TMPDIR), and a file is in memory as a whole while
+it becomes a blob or is laid out again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BuiltInHandler(AsyncCheckpointHandler):
     """A handler that speaks of items of a container instead of files.
 
     `to_value(args)` gives (tree, `treering.Json` or `treering.Blob`; what to record of it),
-    `from_place(place, args)` the restored object, `describe(place)` its metadata. The methods with a
+    `from_place(place, args)` the restored object, `describe(place)` its metadata. Methods with a
     folder are for being called directly, and by handlers that are built upon this one.
     """
 
@@ -45,7 +45,7 @@ class BuiltInHandler(AsyncCheckpointHandler):
         return arguments_of(self, for_save, *args, **named)
 
     def save(self, directory: Any, *args: Any, **kwargs: Any) -> None:
-        """Writes a container into the folder `directory`; not atomic as a checkpointer's save is."""
+        """Writes a container into the folder `directory`; not atomic as `Checkpointer.save`."""
         from . import _handling
 
         wanted = self._arguments(True, args, kwargs)
@@ -227,7 +227,9 @@ def laid_out(place: Any, container: str) -> Iterator[pathlib.Path]:
         folder = pathlib.Path(name)
         if place.kind() != "files":
             value = place.load()
-            wrapped = {"json": treering.Json, "blob": treering.Blob}.get(place.kind(), lambda v: v)(value)
+            wrapped = {"json": treering.Json, "blob": treering.Blob}.get(place.kind(), lambda v: v)(
+                value
+            )
             treering.save(folder / container, items={"default": wrapped})
             yield folder
             return
@@ -250,5 +252,7 @@ def _inside(folder: pathlib.Path, relative: str) -> pathlib.Path:
     """A path below `folder`; a record that names another is refused."""
     parts = pathlib.PurePosixPath(relative)
     if parts.is_absolute() or ".." in parts.parts:
-        raise treering.CorruptionError(f"a file of the checkpoint lies outside of its folder: {relative!r}")
+        raise treering.CorruptionError(
+            f"a file of the checkpoint lies outside of its folder: {relative!r}"
+        )
     return folder / parts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What a handler is, the program's own ones among them; and handlers by the name a checkpoint records.
+# What a handler is, the program's own ones among them; and handlers by their recorded names.
 """The interfaces of handlers.
 
 A handler of the program writes files into a folder and reads them from one. Here such a folder

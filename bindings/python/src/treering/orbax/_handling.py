@@ -2,14 +2,14 @@
 # From arguments and handlers to the items of a container, and from a container back.
 """What checkpointers and the manager share: preparing saves, finding checkpoints, restoring.
 
-A checkpoint is one container. Each item of the arguments is an item of the container: a tree, a JSON
-document, or, for a handler of the program, one blob for each file that it wrote, named
+A checkpoint is one container. Each item of the arguments is an item of it: a tree, a JSON document,
+or, for a handler of the program, one blob for each file that it wrote, named
 "<item>/<file>". The container's metadata is the record: who wrote which item, and more::
 
     {"treering.orbax": {
         "single": true,                       # arguments of one handler; the item is "default"
         "item_handlers": {"default": "…"},    # item: typestr of its handler
-        "items": {"default": {…}},            # item: what its handler recorded (files of blobs, …)
+        "items": {"default": {…}},            # item: what its handler recorded (files, …)
         "custom_metadata": null, "init_timestamp_nsecs": 0}}
 
 To save, synchronously or not::
@@ -20,8 +20,8 @@ To save, synchronously or not::
         manager.save(step, items=prepared.items, metadata=prepared.record, …)   # of treering
 
 `prepare` validates and converts at once, and runs the program's handlers; `prepared.items` still
-refers to the caller's arrays, so what copies them (`treering.CheckpointManager.save`) must be called
-before the caller goes on. `prepared.has_futures` says whether `collect` may have to wait.
+refers to the caller's arrays, so what copies them (`treering.CheckpointManager.save`) must be
+called before the caller goes on. `prepared.has_futures` says whether `collect` may have to wait.
 `handler` is a `CompositeCheckpointHandler` with `args` a Composite (several items), or any other
 handler with arguments of its own (one item, named "default").
 
@@ -44,20 +44,32 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import treering
-
 from .._nodes import json_text
 from . import _custom
 from ._handler_base import CheckpointHandler, get_handler_type
+from ._place import KEY, LAID_OUT, ONLY, ItemNotFoundError, Place, locate, open_place
 from .composite import Composite
 
-KEY = "treering.orbax"
-ONLY = "default"  # the item of a checkpoint that has but one
-LAID_OUT = "item.ring"  # in a folder that a handler of ours was called with directly
-
-
-class ItemNotFoundError(treering.PathNotFoundError, FileNotFoundError):
-    """The checkpoint has no such item. A KeyError and, as its folder would be missing, this too."""
+__all__ = [
+    "KEY",
+    "LAID_OUT",
+    "ONLY",
+    "ItemNotFoundError",
+    "Place",
+    "Prepared",
+    "handler_for",
+    "is_composite",
+    "item_metadata",
+    "locate",
+    "open_place",
+    "prepare",
+    "prepare_directly",
+    "record_metadata",
+    "recorded_handler",
+    "restore",
+    "restore_item",
+    "step_metadata",
+]
 
 
 class Prepared:
@@ -101,7 +113,8 @@ class Prepared:
         record = self.record[KEY]
         record["item_handlers"][name] = _custom.typestr(handler)
         if _custom.is_native(handler):
-            self.items[name], record["items"][name] = handler.to_value(args)  # type: ignore[attr-defined]
+            builtin: Any = handler
+            self.items[name], record["items"][name] = builtin.to_value(args)
             return
         folder = pathlib.Path(tempfile.mkdtemp(prefix="treering-"))
         futures: list[Any] = []
@@ -122,9 +135,16 @@ def prepare(
         ValueError, TypeError: what the handlers refuse; `custom_metadata` that is no JSON document.
     """
     if is_composite(handler) != isinstance(args, Mapping):
-        wanted = "a Composite, one of arguments for each item" if is_composite(handler) else "no Composite"
-        raise ValueError(f"{type(handler).__name__} takes {wanted}; it was given {type(args).__name__}")
-    parts = handler.parts(args) if is_composite(handler) else [(ONLY, handler, args)]  # type: ignore[attr-defined]
+        wanted = (
+            "a Composite, one of arguments for each item"
+            if is_composite(handler)
+            else "no Composite"
+        )
+        raise ValueError(
+            f"{type(handler).__name__} takes {wanted}; it was given {type(args).__name__}"
+        )
+    composite: Any = handler
+    parts = composite.parts(args) if is_composite(handler) else [(ONLY, handler, args)]
     prepared = Prepared(_record(not is_composite(handler), custom_metadata))
     try:
         for name, item_handler, item_args in parts:
@@ -163,129 +183,6 @@ def is_composite(handler: CheckpointHandler) -> bool:
     return hasattr(handler, "parts")
 
 
-class Place:
-    """An item of a container, or (`item` None) all of it.
-
-    Attributes:
-        file: the container, a str.
-        item: the item that the path named, or None.
-    """
-
-    def __init__(self, file: str, item: str | None = None) -> None:
-        self.file, self.item = file, item
-        info = treering.info(file)
-        self._kinds: dict[str, str] = info["items"]
-        metadata = info["metadata"]
-        if isinstance(metadata, dict) and "treering" in metadata:  # of a manager's version
-            metadata = metadata.get("metadata")
-        found = metadata.get(KEY) if isinstance(metadata, dict) else None
-        self.record: dict[str, Any] = found or {}
-        if item is not None and item not in self.item_names():
-            raise treering.CheckpointNotFoundError(
-                f"Checkpoint at {file} has no item {item!r}; it has {self.item_names()}"
-            )
-
-    def item_names(self) -> list[str]:
-        """The items as the program named them, sorted."""
-        if self.record:
-            return sorted(self.record["items"])
-        return sorted(self._kinds)
-
-    def at(self, item: str) -> Place:
-        """The same container, at one item.
-
-        Raises:
-            ItemNotFoundError: (a KeyError and a FileNotFoundError) it has none of that name.
-        """
-        if item not in self.item_names():
-            raise ItemNotFoundError(
-                f'Item "{item}" was not found in the checkpoint. Available items: {self.item_names()}'
-            )
-        other: Place = object.__new__(Place)
-        other.__dict__.update(self.__dict__, item=item)
-        return other
-
-    def only(self) -> Place:
-        """The item that the path named, else the only one, or the one named "default".
-
-        Raises:
-            KeyError: there are several, and none has that name.
-        """
-        names = self.item_names()
-        if self.item is not None:
-            return self
-        return self.at(names[0] if len(names) == 1 else ONLY)
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """What the item's handler recorded."""
-        found = self.record.get("items", {}).get(self.item)
-        return found if isinstance(found, dict) else {}
-
-    def kind(self) -> str:
-        """ "tree", "json", "blob", or "files" of a handler of the program."""
-        return "files" if "files" in self.details else self._kinds[str(self.item)]
-
-    def typestr(self) -> str | None:
-        """The recorded name of the item's handler; None where the container has no record."""
-        found = self.record.get("item_handlers", {}).get(self.item)
-        return found if isinstance(found, str) else None
-
-    def load(self, target: Any = None) -> Any:
-        """The item as `treering.load` gives it."""
-        return treering.load(self.file, target, item=str(self.item))
-
-    def abstract(self) -> Any:
-        """The item's tree of `treering.AbstractLeaf`."""
-        return treering.metadata(self.file, item=str(self.item)).tree
-
-
-def locate(path: Any) -> tuple[str, str | None]:
-    """(file, item or None) of what a path means.
-
-    `path` is a container; or `<container>/<item>`; or `<directory>/<step>` of a manager's directory,
-    whose steps are no folders; or `<directory>/<step>/<item>`; or a folder that a handler was called
-    with.
-
-    Raises:
-        FileNotFoundError: there is nothing.
-        ValueError: there is a folder that holds none of these.
-    """
-    name = os.path.abspath(os.fsdecode(os.fspath(path)))
-    parent, last = os.path.split(name)
-    for candidate, item in ((name, None), (parent, last)):
-        for file in (candidate, os.path.join(candidate, LAID_OUT)):
-            if os.path.isfile(file):
-                return file, item
-        step = _step_file(candidate)
-        if step is not None:
-            return step, item
-    if os.path.isdir(name):
-        raise treering.NotTreeringError(
-            f"Found incomplete checkpoint at {name}: a folder, and no checkpoint of treering; if Orbax "
-            "wrote it, treering.interop.from_orbax reads it"
-        )
-    raise treering.CheckpointNotFoundError(f"Checkpoint at {name} not found.")
-
-
-def _step_file(path: str) -> str | None:
-    """The container of `<directory>/<step>`, if `directory` is a manager's."""
-    directory, name = os.path.split(path)
-    digits = name[len(name.rstrip("0123456789")) :]
-    if not digits or not os.path.isfile(os.path.join(directory, "STORE")):
-        return None
-    with treering.CheckpointManager(directory, read_only=True, create=False) as manager:
-        try:
-            return str(manager.metadata(int(digits)).path)
-        except treering.CheckpointNotFoundError:
-            return None
-
-
-def open_place(path: Any) -> Place:
-    """The container, or its item, at a path; errors as `locate`, and those of a damaged file."""
-    return Place(*locate(path))
-
-
 def restore(handler: CheckpointHandler, path: Any, args: Any = None) -> Any:
     """Restores what `args` ask for; None: everything, as saved.
 
@@ -313,7 +210,7 @@ def restore(handler: CheckpointHandler, path: Any, args: Any = None) -> Any:
 
 
 def handler_for(composite: Any, place: Place, args: Any = None) -> CheckpointHandler:
-    """The handler of an item: by its arguments, else by the composite's entries, else by the record.
+    """The handler of an item: by its arguments, else by the composite's entries, else as recorded.
 
     Raises:
         ValueError: none is known.
@@ -342,8 +239,8 @@ def recorded_handler(place: Place) -> CheckpointHandler:
         return get_handler_type(name)()
     except (KeyError, TypeError) as error:
         raise ValueError(
-            f'Item "{place.item}" was found in the checkpoint, but could not be restored: its handler '
-            f"is {name} ({error}); give a handler registry, or arguments for restoring it"
+            f'Item "{place.item}" was found in the checkpoint, but could not be restored: its '
+            f"handler is {name} ({error}); give a handler registry, or arguments for restoring it"
         ) from error
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Handlers and arguments for documents, keys of random numbers, and several items at once.
-"""JsonCheckpointHandler, the handlers of random keys, CompositeCheckpointHandler, their arguments."""
+"""Handlers of JSON, of random keys, and of several items; and their arguments."""
 
 from __future__ import annotations
 
@@ -134,7 +134,9 @@ class NumpyRandomKeyCheckpointHandler(BuiltInHandler):
 
     def to_value(self, args: NumpyRandomKeySaveArgs) -> tuple[Any, dict[str, Any]]:
         if not isinstance(args.item, (tuple, Mapping)):
-            raise TypeError(f"the state of NumPy's generator is a tuple or a dict, not {type(args.item)}")
+            raise TypeError(
+                f"the state of NumPy's generator is a tuple or a dict, not {type(args.item)}"
+            )
         return storable(args.item), {}
 
     def from_place(self, place: Any, args: NumpyRandomKeyRestoreArgs) -> Any:
@@ -169,7 +171,7 @@ class CompositeOptions:
 class CompositeCheckpointHandler(BuiltInHandler):
     """Saves and restores several items, each by a handler of its own.
 
-    The handler of an item is the registry's; else the one registered with the arguments at the item's
+    The handler of an item is the registry's; else the one registered with the arguments at its
     first use, and after that the item takes arguments of no other handler.
 
     Args:
@@ -190,7 +192,9 @@ class CompositeCheckpointHandler(BuiltInHandler):
         **items_and_handlers: CheckpointHandler | None,
     ) -> None:
         if handler_registry is not None and (items_and_handlers or item_names):
-            raise ValueError("of `handler_registry`, and `item_names` or `items_and_handlers`, give one")
+            raise ValueError(
+                "of `handler_registry`, and `item_names` or `items_and_handlers`, give one"
+            )
         self._registry = DefaultCheckpointHandlerRegistry(handler_registry)
         # Names whose handler their first arguments decide; None: all names, each once.
         self._open: set[str] | None = set(item_names) if item_names or items_and_handlers else None
@@ -227,8 +231,8 @@ class CompositeCheckpointHandler(BuiltInHandler):
         if not may:
             entries = list(self._registry.get_all_entries())
             raise ValueError(
-                f'Item "{name}" and args "{type(args).__name__}" does not match with any registered '
-                f"handler! Registered: {entries}"
+                f'Item "{name}" and args "{type(args).__name__}" does not match with any '
+                f"registered handler! Registered: {entries}"
             )
         if self._open is not None:
             self._open.discard(name)
@@ -253,7 +257,9 @@ class CompositeCheckpointHandler(BuiltInHandler):
         found = []
         for name in sorted(args):
             if args[name] is None:
-                raise ValueError(f'item "{name}" has None in the place of arguments; give args.StandardSave, …')
+                raise ValueError(
+                    f'item "{name}" has None in the place of arguments; give args.StandardSave, …'
+                )
             found.append((name, self.handler_of(name, args[name]), args[name]))
         return found
 

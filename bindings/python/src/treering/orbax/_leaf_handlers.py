@@ -2,9 +2,9 @@
 # Handlers of the program for single leaves, and which handler takes which type.
 """`TypeHandler`, its registry, and leaves that such handlers have written.
 
-A TypeHandler of the program writes files into a temporary folder. What it wrote of a leaf is kept in
-the tree, in the place of the leaf, as a record of the handler's name and the files. Handlers of the
-types that a container has anyway (arrays, numbers, texts) exist by name only.
+A TypeHandler of the program writes files into a temporary folder. What it wrote of a leaf is kept
+in the tree, in the place of the leaf, as a record of the handler's name and the files. Handlers of
+the types that a container has anyway (arrays, numbers, texts) exist by name only.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ class TypeHandler(abc.ABC):
 
     @abc.abstractmethod
     async def serialize(
-        self, values: Sequence[Any], infos: Sequence[ParamInfo], args: Sequence[SaveArgs] | None = None
+        self,
+        values: Sequence[Any],
+        infos: Sequence[ParamInfo],
+        args: Sequence[SaveArgs] | None = None,
     ) -> Sequence[Any]:
         """Writes leaves into files below `infos[i].parent_dir`; returns futures."""
 
@@ -180,7 +183,9 @@ class _Registry:
                 self._entries[i] = entry
                 return
         if not override and any(h.typestr() == handler.typestr() for _, h in self._entries):
-            raise ValueError(f'"{ty}": another TypeHandler is called "{handler.typestr()}" already.')
+            raise ValueError(
+                f'"{ty}": another TypeHandler is called "{handler.typestr()}" already.'
+            )
         self._entries.append(entry)
 
     def get(self, ty: Any) -> TypeHandler:
@@ -200,9 +205,9 @@ class _Registry:
 
 
 _STANDARD: tuple[tuple[Any, TypeHandler], ...] = (
-    (int, ScalarHandler()), (float, ScalarHandler()), (bytes, ScalarHandler()), (np.number, ScalarHandler()),
-    (np.ndarray, NumpyHandler()), (jax.Array, ArrayHandler()), (str, StringHandler()),
-    (type(PLACEHOLDER), PlaceholderHandler()),
+    (int, ScalarHandler()), (float, ScalarHandler()), (bytes, ScalarHandler()),
+    (np.number, ScalarHandler()), (np.ndarray, NumpyHandler()), (jax.Array, ArrayHandler()),
+    (str, StringHandler()), (type(PLACEHOLDER), PlaceholderHandler()),
 )  # fmt: skip
 _global = _Registry(*_STANDARD)
 GLOBAL_TYPE_HANDLER_REGISTRY: TypeHandlerRegistry = _global
@@ -289,7 +294,9 @@ def _by_name(typestr: str, name: str) -> TypeHandler:
     try:
         return get_type_handler(typestr)
     except ValueError as error:
-        raise ValueError(f"leaf {name!r} was written by the TypeHandler {typestr!r}: {error}") from None
+        raise ValueError(
+            f"leaf {name!r} was written by the TypeHandler {typestr!r}: {error}"
+        ) from None
 
 
 def read(record: treering.Record, args: RestoreArgs | None = None) -> Any:

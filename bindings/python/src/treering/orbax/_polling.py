@@ -31,7 +31,9 @@ def get_snapshot_dir_from_step_dir(step_dir: Any, snapshot_dir: Any = None) -> p
         snapshot_dir: as it was given to the wait; None: `<directory>/_SNAPSHOTS`.
     """
     step = pathlib.Path(os.fsdecode(os.fspath(step_dir)))
-    return (step.parent / _SNAPSHOTS if snapshot_dir is None else pathlib.Path(snapshot_dir)) / step.name
+    return (
+        step.parent / _SNAPSHOTS if snapshot_dir is None else pathlib.Path(snapshot_dir)
+    ) / step.name
 
 
 def _latest(directory: pathlib.Path, name_format: Any, until_step: int | None) -> Any:
@@ -120,7 +122,9 @@ def wait_for_new_checkpoint(
     Yields:
         The step, the greatest that there is; -1: time was up.
     """
-    if step_name_format is None and (step_prefix is not None or step_format_fixed_length is not None):
+    if step_name_format is None and (
+        step_prefix is not None or step_format_fixed_length is not None
+    ):
         step_name_format = standard_name_format(
             step_prefix=step_prefix, step_format_fixed_length=step_format_fixed_length
         )

@@ -3,8 +3,9 @@
 """From a stored tree to the tree that was asked for.
 
 A target's leaf and a stored one belong together if their paths are the same; failing that, if the
-texts of their paths are, and no other's (an int key finds its text, as in targets made for Orbax, and
-a position in a list the int key that the state of an nnx.List has). A Variable's value may be named with and without its last component "value".
+texts of their paths are, and no other's (an int key finds its text, as in targets made for
+Orbax, and a position in a list the int key that the state of an nnx.List has). A Variable's value
+may be named with and without its last component "value".
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ def into_target(
             that are not stored stay as they are, with a warning.
 
     Raises:
-        StructureMismatchError: (a ValueError) one has leaves or empty containers that the other lacks.
+        StructureMismatchError: (a ValueError) one has leaves, or empty containers, that the other
+            lacks.
         ValueError: a leaf cannot be what the target wants.
     """
     stored = Stored(place)
@@ -168,7 +170,9 @@ def into_target(
         wanted[path] = wanted_of(path, leaf)
     used = set(found.values())
     missing = [] if partial else [(p, leaf) for p, leaf in stored.leaves.items() if p not in used]
-    if not partial:  # of empty containers, only the place counts: one target has () for another's {}
+    if (
+        not partial
+    ):  # of empty containers, only the place counts: one target has () for another's {}
         theirs, mine = ({parts(p): p for p in empty_nodes(t)} for t in (stored.abstract, target))
         missing += [(path, _EMPTY) for name, path in theirs.items() if name not in mine]
         extra += [(path, _EMPTY) for name, path in mine.items() if name not in theirs]
@@ -224,7 +228,9 @@ def _mismatch(missing: list[Any], extra: list[Any]) -> treering.StructureMismatc
     return error
 
 
-def transformed(place: Place, target: Any, transforms: Any, restore_args: Any, default: bool) -> Any:
+def transformed(
+    place: Place, target: Any, transforms: Any, restore_args: Any, default: bool
+) -> Any:
     """The target's structure with values that transforms take from the stored tree.
 
     Args:
@@ -235,8 +241,8 @@ def transformed(place: Place, target: Any, transforms: Any, restore_args: Any, d
         default: `default_to_original` of `apply_transformations`.
 
     Raises:
-        ValueError: no target; a key that a transform needs is not stored; a `multi_value_fn` that does
-            not say by `multi_value_fn_input_args` what it needs.
+        ValueError: no target; a key that a transform needs is not stored; a `multi_value_fn` that
+            does not say by `multi_value_fn_input_args` what it needs.
     """
     if target is None:
         raise ValueError("transforms need an item: the structure of the result")
@@ -248,9 +254,11 @@ def transformed(place: Place, target: Any, transforms: Any, restore_args: Any, d
     loaded = stored.load(needed)
     original = map_leaves(
         stored.abstract,
-        lambda path, leaf: _wanted.convert(loaded[path], leaf, needed[path], text(path))
-        if path in needed
-        else PLACEHOLDER,
+        lambda path, leaf: (
+            _wanted.convert(loaded[path], leaf, needed[path], text(path))
+            if path in needed
+            else PLACEHOLDER
+        ),
     )
     for key, rule in rules.items():
         if rule.multi_value_fn is not None:
@@ -262,11 +270,17 @@ def _with_args(rule: Any, args: dict[str, Any]) -> Any:
     from .transform_utils import Transform
 
     function = rule.multi_value_fn
-    return Transform(multi_value_fn=lambda key, tree: function(key, tree, args.get(key, RestoreArgs())))
+    return Transform(
+        multi_value_fn=lambda key, tree: function(key, tree, args.get(key, RestoreArgs()))
+    )
 
 
 def _inputs(
-    rules: dict[str, Any], args: dict[str, Any], keys: list[str], by_key: dict[str, Path], default: bool
+    rules: dict[str, Any],
+    args: dict[str, Any],
+    keys: list[str],
+    by_key: dict[str, Path],
+    default: bool,
 ) -> dict[Path, Wanted]:
     """The stored leaves that the result needs, and as what."""
     import re
@@ -280,7 +294,9 @@ def _inputs(
             source = None
             inputs = getattr(found[0], "multi_value_fn_input_args", None)
             if inputs is None:
-                raise ValueError(f"{key}: multi_value_fn needs multi_value_fn_input_args (RestoreTransform)")
+                raise ValueError(
+                    f"{key}: multi_value_fn needs multi_value_fn_input_args (RestoreTransform)"
+                )
             for expression, input_args in inputs.items():
                 for stored_key, path in by_key.items():
                     if re.fullmatch(expression, stored_key):

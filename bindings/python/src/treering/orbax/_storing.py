@@ -3,8 +3,8 @@
 """Trees on their way into a container.
 
 What the format has, stays as it is: dicts with str and int keys, lists, tuples, namedtuples,
-dataclasses, states and Variables of NNX. Nodes of other kinds that JAX knows become dicts or lists of
-their children, keys of other types their texts, leaves of subclasses what they derive from.
+dataclasses, states and Variables of NNX. Nodes of other kinds that JAX knows become dicts or lists
+of their children, keys of other types their texts, leaves of subclasses what they derive from.
 """
 
 from __future__ import annotations
@@ -99,7 +99,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def _plain(value: Any, path: Path) -> Any:
-    if type(value) is np.ndarray or type(value) in _KEPT or isinstance(value, (jax.Array, treering.PRNGKey)):
+    if (
+        type(value) is np.ndarray
+        or type(value) in _KEPT
+        or isinstance(value, (jax.Array, treering.PRNGKey))
+    ):
         return value
     if isinstance(value, np.generic) and not isinstance(value, (np.void, np.character, np.object_)):
         return value
@@ -112,7 +116,9 @@ def _plain(value: Any, path: Path) -> Any:
         array = np.asarray(value)
         if array.dtype != object:
             return array
-    raise UnsupportedLeafError(f"Unsupported type: {type(value)} for key: {text(path) or 'the root'}.")
+    raise UnsupportedLeafError(
+        f"Unsupported type: {type(value)} for key: {text(path) or 'the root'}."
+    )
 
 
 def cast(value: Any, dtype: Any) -> Any:

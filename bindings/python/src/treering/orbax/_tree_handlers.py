@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Handlers and arguments for trees and single arrays.
-"""StandardCheckpointHandler, PyTreeCheckpointHandler, ArrayCheckpointHandler, and their arguments."""
+"""Handlers of trees (Standard, PyTree) and of single arrays; and their arguments."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .type_handlers import RestoreArgs
 # What Orbax's constructors take besides; the format makes all of it pointless.
 _WITHOUT_EFFECT = frozenset(
     "save_concurrent_gb restore_concurrent_gb save_device_host_concurrent_gb memory_limit_options "
-    "use_ocdbt use_zarr3 use_compression multiprocessing_options type_handler_registry handler_impl "
-    "pytree_metadata_options array_metadata_validator enable_pinned_host_transfer "
+    "use_ocdbt use_zarr3 use_compression multiprocessing_options type_handler_registry "
+    "handler_impl pytree_metadata_options array_metadata_validator enable_pinned_host_transfer "
     "is_prioritized_key_fn enable_post_merge_validation metadata_key primary_host".split()
 )
 
@@ -80,7 +80,9 @@ class PyTreeCheckpointHandler(_TreeHandler):
     def from_place(self, place: Any, args: PyTreeRestoreArgs) -> Any:
         if place.kind() != "tree":
             if args.item is not None:
-                raise ValueError(f"item {place.item!r} is a document, no tree; restore it without item")
+                raise ValueError(
+                    f"item {place.item!r} is a document, no tree; restore it without item"
+                )
             return place.load()
         if args.legacy_transform_fn is not None:
             raise treering.UnsupportedError(
@@ -88,7 +90,9 @@ class PyTreeCheckpointHandler(_TreeHandler):
             )
         if args.transforms is not None:
             default = args.transforms_default_to_original
-            return _restoring.transformed(place, args.item, args.transforms, args.restore_args, default)
+            return _restoring.transformed(
+                place, args.item, args.transforms, args.restore_args, default
+            )
         if args.item is None and args.restore_args is None:
             return _restoring.as_saved(place)
         if args.item is None:
@@ -111,8 +115,8 @@ class StandardCheckpointHandler(_TreeHandler):
     def to_value(self, args: Any) -> tuple[Any, dict[str, Any]]:
         if isinstance(args.item, (jax.Array, numbers.Number, np.ndarray)):
             raise ValueError(
-                "StandardCheckpointHandler / StandardSave does not support single arrays or scalars. "
-                "Use ArrayCheckpointHandler / ArraySave"
+                "StandardCheckpointHandler / StandardSave does not support single arrays or "
+                "scalars. Use ArrayCheckpointHandler / ArraySave"
             )
         return super().to_value(args)
 
@@ -141,7 +145,9 @@ class ArrayCheckpointHandler(BuiltInHandler):
         pass
 
     def to_value(self, args: ArraySaveArgs) -> tuple[Any, dict[str, Any]]:
-        if not isinstance(args.item, (bool, int, float, complex, np.generic, np.ndarray, jax.Array)):
+        if not isinstance(
+            args.item, (bool, int, float, complex, np.generic, np.ndarray, jax.Array)
+        ):
             raise TypeError(f"Unsupported type: {type(args.item)}.")
         value = storable(args.item)
         dtype = None if args.save_args is None else args.save_args.dtype
@@ -228,8 +234,8 @@ class StandardRestoreArgs(CheckpointArgs):
 
     Attributes:
         item: a tree of arrays, jax.ShapeDtypeStruct, metadata, numbers, texts, PLACEHOLDER: the
-            result has its structure, dtypes and shardings; None: as saved. A ShapeDtypeStruct without
-            a sharding is what was saved: a jax.Array, or a NumPy array.
+            result has its structure, dtypes and shardings; None: as saved. A ShapeDtypeStruct
+            without a sharding is what was saved: a jax.Array, or a NumPy array.
         strict: False: arrays of other shapes are cut, and filled up with zeros.
         support_layout: changes nothing; a Format as sharding is taken in any case.
         fallback_sharding: for arrays whose saved sharding needs more devices than there are.

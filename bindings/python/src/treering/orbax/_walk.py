@@ -27,8 +27,8 @@ Children = list[tuple[Any, Any]]
 Node = tuple[Children, Callable[[list[Any]], Any]]
 
 _LEAVES = (
-    np.ndarray, np.generic, jax.Array, jax.ShapeDtypeStruct, AbstractLeaf, Metadata, SaveArgs, RestoreArgs,
-    Transform, bool, int, float, complex, str, bytes, type(...), type,
+    np.ndarray, np.generic, jax.Array, jax.ShapeDtypeStruct, AbstractLeaf, Metadata, SaveArgs,
+    RestoreArgs, Transform, bool, int, float, complex, str, bytes, type(...), type,
 )  # fmt: skip
 _leaf_types: set[type] = set()
 
@@ -107,7 +107,9 @@ def _of_dataclass(value: Any) -> Node | None:
     builtin = (dict, list, tuple, set, frozenset, str, bytes, int, float, BaseException)
     if not dataclasses.is_dataclass(value) or issubclass(cls, builtin):
         return None
-    names = [f.name for f in dataclasses.fields(value) if not is_static(f) and hasattr(value, f.name)]
+    names = [
+        f.name for f in dataclasses.fields(value) if not is_static(f) and hasattr(value, f.name)
+    ]
     children = [(name, getattr(value, name)) for name in names]
     return children, lambda new: make_dataclass(cls, dict(zip(names, new)), value)
 

@@ -26,7 +26,8 @@ class Wanted:
     """How to restore a leaf.
 
     Attributes:
-        kind: np.ndarray, jax.Array, a number's type, str, bytes, a NumPy scalar type; None: as saved.
+        kind: np.ndarray, jax.Array, a number's type, str, bytes, a NumPy scalar type; None: as
+            saved.
         dtype: to cast to, or None.
         sharding: of a jax.Array; None: as saved.
         shape: what is expected, or None.
@@ -125,13 +126,13 @@ def saved_sharding(leaf: treering.AbstractLeaf, fallback: Any = None) -> Any:
         if fallback is not None:
             return fallback
         raise ValueError(
-            f"Topology mismatch detected. The checkpoint was saved with another topology: {error}, or a "
-            "target whose leaves have shardings"
+            f"Topology mismatch detected. The checkpoint was saved with another topology: {error}, "
+            "or a target whose leaves have shardings"
         ) from error
 
 
 def direct(leaf: Any, wanted: Wanted) -> Any:
-    """What to give `treering.load` for a leaf: where nothing is to be changed, the final sharding."""
+    """What to give `treering.load` for a leaf: with its sharding, where nothing changes."""
     if isinstance(leaf, treering.Record):
         return leaf
     if leaf.kind == "prng_key":
@@ -214,7 +215,9 @@ def converted(value: Any, leaf: Any, wanted: Wanted, path: str) -> Any:
 def _number(value: Any, dtype: Any, kind: Any, path: str) -> Any:
     """A number, as `kind` or as what it is."""
     if np.shape(value) != ():
-        raise ValueError(f"{path}: an array of shape {np.shape(value)} cannot be restored as {kind}")
+        raise ValueError(
+            f"{path}: an array of shape {np.shape(value)} cannot be restored as {kind}"
+        )
     if kind is not None and issubclass(kind, np.generic):
         return np.asarray(value).astype(kind)[()]
     if dtype is not None and (isinstance(value, np.generic) or kind is not None):

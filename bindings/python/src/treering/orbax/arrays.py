@@ -15,7 +15,7 @@ from ._wanted import usable_sharding
 def to_shape_dtype_struct(
     x: Any, dtype: Any = None, scalar_dtype: Any = None, *, support_layout: bool = False
 ) -> Any:
-    """A leaf of a target for a leaf: a jax.ShapeDtypeStruct of arrays, texts and numbers themselves.
+    """A leaf of a target for a leaf: a jax.ShapeDtypeStruct of arrays; texts and numbers stay.
 
     Args:
         x: an array, the metadata of one, a number or a text.
@@ -28,7 +28,9 @@ def to_shape_dtype_struct(
     if isinstance(x, (bool, int, float, complex)):
         return x if scalar_dtype is None else scalar_dtype(x)
     sharding = getattr(x, "format" if support_layout and hasattr(x, "format") else "sharding", None)
-    return jax.ShapeDtypeStruct(tuple(x.shape), dtype or x.dtype, sharding=usable_sharding(sharding))
+    return jax.ShapeDtypeStruct(
+        tuple(x.shape), dtype or x.dtype, sharding=usable_sharding(sharding)
+    )
 
 
 def construct_maximal_shardings(tree: Any, devices: Any = None) -> Any:

@@ -41,7 +41,9 @@ def register_with_handler(
         TypeError: the class is no subclass of CheckpointArgs.
     """
     if not for_save and not for_restore:
-        raise ValueError("`for_save` and `for_restore` are both False; arguments are for one of them")
+        raise ValueError(
+            "`for_save` and `for_restore` are both False; arguments are for one of them"
+        )
 
     def decorate(cls: type[_Args]) -> type[_Args]:
         if not issubclass(cls, CheckpointArgs):
@@ -56,7 +58,9 @@ def register_with_handler(
     return decorate
 
 
-def get_registered_handler_cls(arg: type[CheckpointArgs] | CheckpointArgs) -> type[CheckpointHandler]:
+def get_registered_handler_cls(
+    arg: type[CheckpointArgs] | CheckpointArgs,
+) -> type[CheckpointHandler]:
     """The handler's class of arguments, or of a class of them.
 
     Raises:
@@ -65,7 +69,9 @@ def get_registered_handler_cls(arg: type[CheckpointArgs] | CheckpointArgs) -> ty
     """
     cls = arg if isinstance(arg, type) else type(arg)
     if not issubclass(cls, CheckpointArgs):
-        raise TypeError(f"{cls} does not derive from CheckpointArgs; wrap it, e.g. in args.StandardSave")
+        raise TypeError(
+            f"{cls} does not derive from CheckpointArgs; wrap it, e.g. in args.StandardSave"
+        )
     found = _for_save.get(cls) or _for_restore.get(cls)
     if found is None:
         raise ValueError(f"no handler is registered for {cls}; use register_with_handler")
@@ -75,8 +81,8 @@ def get_registered_handler_cls(arg: type[CheckpointArgs] | CheckpointArgs) -> ty
 def get_registered_args_cls(
     handler: type[CheckpointHandler] | CheckpointHandler,
 ) -> tuple[type[CheckpointArgs], type[CheckpointArgs]]:
-    """(for saving, for restoring): a handler's classes of arguments; those of the nearest class that it
-    derives from, if it has none itself.
+    """(for saving, for restoring): a handler's classes of arguments; if it has none, those of the
+    nearest class that it derives from.
 
     Raises:
         ValueError: one of them was not registered.

@@ -82,7 +82,11 @@ def _args(leaf: Any, sharding: Any, with_shape: bool, strict: bool, path: str) -
         shape = tuple(leaf.shape) if with_shape and not key else None
         dtype = None if key else leaf.dtype
         return ArrayRestoreArgs(
-            restore_type=jax.Array, sharding=sharding, global_shape=shape, dtype=dtype, strict=strict
+            restore_type=jax.Array,
+            sharding=sharding,
+            global_shape=shape,
+            dtype=dtype,
+            strict=strict,
         )
     if isinstance(leaf, np.ndarray):
         return RestoreArgs(restore_type=np.ndarray, dtype=leaf.dtype)

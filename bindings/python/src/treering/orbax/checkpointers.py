@@ -3,23 +3,21 @@
 """Saving to and restoring from a path.
 
 The checkpoint is a file at exactly the path that was given: it can be deleted, renamed and copied
-like any file, and `treering.load` reads it. `force=True` replaces it atomically: until the new one is
-whole and on the disk, the old one is there. Missing parent folders are made.
+like any file, and `treering.load` reads it. `force=True` replaces it atomically: until the new one
+is whole and on the disk, the old one is there. Missing parent folders are made.
 """
 
 from __future__ import annotations
 
 import abc
-import os
-import shutil
 import time
-import uuid
 from typing import Any
 
 import treering
 
 from . import _handling
 from ._custom import LegacyHandler, arguments_of
+from ._destination import DestinationExistsError, destination, is_folder, replace_folder, write
 from ._handler_base import CheckpointHandler
 from ._tree_handlers import (
     PyTreeCheckpointHandler,
@@ -29,24 +27,6 @@ from ._tree_handlers import (
 )
 from .checkpoint_args import has_registered_args
 from .options import AsyncOptions
-
-
-class DestinationExistsError(treering.AlreadyExistsError, ValueError):
-    """There is something at the path already. Also a ValueError, as in Orbax."""
-
-
-def destination(path: Any, force: bool) -> str:
-    """The file to write for a path; its folders are made.
-
-    Raises:
-        DestinationExistsError: (a ValueError and a FileExistsError) something is there, and `force`
-            is False.
-    """
-    name = os.path.abspath(os.fsdecode(os.fspath(path)))
-    if os.path.lexists(name) and not force:
-        raise DestinationExistsError(f"Destination {name} already exists.", os_error=17)
-    os.makedirs(os.path.dirname(name), exist_ok=True)
-    return name
 
 
 class AbstractCheckpointer(abc.ABC):
@@ -124,10 +104,10 @@ class Checkpointer(AbstractCheckpointer):
         wanted = self._arguments(True, args, kwargs)
         with _handling.prepare(self._handler, wanted, custom_metadata=custom_metadata) as prepared:
             prepared.collect()
-            _write(name, prepared, force)
+            write(name, prepared, force)
 
     def restore(self, directory: Any, *args: Any, **kwargs: Any) -> Any:
-        """Restores from a path; `<checkpoint>/<item>` and `<manager's directory>/<step>` are paths too.
+        """Restores from a path; `<checkpoint>/<item>` and a manager's `<directory>/<step>` are too.
 
         Args:
             directory: the path.
@@ -160,25 +140,6 @@ class Checkpointer(AbstractCheckpointer):
         self.close()
 
 
-def _write(name: str, prepared: _handling.Prepared, force: bool) -> None:
-    try:
-        if os.path.isdir(name) and not os.path.islink(name):
-            _replace_folder(name, prepared)
-        else:
-            treering.save(name, items=prepared.items, metadata=prepared.record, overwrite=force)
-    except treering.AlreadyExistsError as error:
-        raise DestinationExistsError(f"Destination {name} already exists.", os_error=17) from error
-
-
-def _replace_folder(name: str, prepared: _handling.Prepared) -> None:
-    """Puts a checkpoint in the place of a folder, which goes when the checkpoint is whole."""
-    new, old = (f"{name}.{uuid.uuid4().hex[:8]}.{end}" for end in ("new", "old"))
-    treering.save(new, items=prepared.items, metadata=prepared.record)
-    os.rename(name, old)
-    os.rename(new, name)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 class PyTreeCheckpointer(Checkpointer):
     """A Checkpointer of pytrees: `save(path, tree)`, `restore(path, item=…, restore_args=…)`.
 
@@ -201,8 +162,8 @@ class AsyncCheckpointer(Checkpointer):
 
     One save is in flight at most: the next call of `save`, `restore` and `close` waits for it. A
     failure is raised once, by the next of `save`, `restore`, `wait_until_finished`,
-    `check_for_errors` and `close`. A program that ends without waiting finishes the save, or says on
-    stderr that it did not. What cannot be stored is raised by `save` itself.
+    `check_for_errors` and `close`. A program that ends without waiting finishes the save, or says
+    on stderr that it did not. What cannot be stored is raised by `save` itself.
 
     Args:
         handler: what turns objects into checkpoints; the futures of a handler of the program are
@@ -250,8 +211,8 @@ class AsyncCheckpointer(Checkpointer):
             self._handler, wanted, custom_metadata=custom_metadata, asynchronous=True
         ) as prepared:
             prepared.collect()
-            if os.path.isdir(name) and not os.path.islink(name):
-                _replace_folder(name, prepared)
+            if is_folder(name):
+                replace_folder(name, prepared)
                 self._done(None)
                 return
             self._begun = time.monotonic()
@@ -306,7 +267,7 @@ class AsyncCheckpointer(Checkpointer):
             self.wait_until_finished()
 
     def cancel(self) -> None:
-        """Gives the save in flight up, if it is not too late; the wait for it does not raise that."""
+        """Gives the save in flight up, if it is not too late; no wait raises that."""
         response = self._response
         if response is None:
             return
@@ -340,7 +301,9 @@ class StandardCheckpointer(AsyncCheckpointer):
         handler_options: as of StandardCheckpointHandler and Checkpointer; they change nothing here.
     """
 
-    def __init__(self, *, async_options: AsyncOptions | None = None, **handler_options: Any) -> None:
+    def __init__(
+        self, *, async_options: AsyncOptions | None = None, **handler_options: Any
+    ) -> None:
         for name in ("file_options", "atomicity_options", "checkpoint_metadata_store"):
             handler_options.pop(name, None)
         handler_options.pop("temporary_path_class", None)
@@ -368,7 +331,9 @@ class StandardCheckpointer(AsyncCheckpointer):
         Raises:
             As `AsyncCheckpointer.save`.
         """
-        wanted = args or (state if isinstance(state, StandardSaveArgs) else StandardSaveArgs(state, save_args))
+        wanted = args or (
+            state if isinstance(state, StandardSaveArgs) else StandardSaveArgs(state, save_args)
+        )
         super().save(directory, args=wanted, force=force, custom_metadata=custom_metadata)
 
     def restore(
@@ -389,8 +354,6 @@ class StandardCheckpointer(AsyncCheckpointer):
             args = target
         wanted = args or StandardRestoreArgs(target, strict=strict)
         return super().restore(directory, args=wanted)
-
-
 
 
 __all__ = [

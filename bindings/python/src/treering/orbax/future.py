@@ -76,7 +76,9 @@ class CommitFuture:
         signals: as in Orbax, where a save waits for folders to be made; here they exist.
     """
 
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, **signals: Any) -> None:
+    def __init__(
+        self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, **signals: Any
+    ) -> None:
         self._future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         threading.Thread(target=self._run, args=(coro,), name=name).start()
 

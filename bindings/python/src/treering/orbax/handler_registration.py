@@ -75,11 +75,13 @@ class DefaultCheckpointHandlerRegistry:
                 wanted = wanted()
             except TypeError as error:
                 raise ValueError(
-                    f"{wanted} for item={item} cannot be made without arguments ({error}); give a handler"
+                    f"{wanted} for item={item} needs arguments ({error}); give a handler"
                 ) from error
         self._entries[item, cls] = wanted
 
-    def get(self, item: str | None, args: type[CheckpointArgs] | CheckpointArgs) -> CheckpointHandler:
+    def get(
+        self, item: str | None, args: type[CheckpointArgs] | CheckpointArgs
+    ) -> CheckpointHandler:
         """The handler of exactly this entry.
 
         Raises:

@@ -38,12 +38,14 @@ class Transform:
             self.original_key = "/".join(map(str, self.original_key))
         one_value = self.original_key is not None or self.value_fn is not None
         if self.use_fallback + one_value + (self.multi_value_fn is not None) > 1:
-            raise ValueError("of use_fallback, multi_value_fn, and original_key with value_fn, give one")
+            raise ValueError(
+                "of use_fallback, multi_value_fn, and original_key with value_fn, give one"
+            )
 
 
 @dataclasses.dataclass
 class RestoreTransform(Transform):
-    """A Transform for restoring: `multi_value_fn` gets the RestoreArgs of its key as a third argument.
+    """A Transform for restoring: `multi_value_fn` gets its key's RestoreArgs as a third argument.
 
     Attributes:
         multi_value_fn_input_args: RestoreArgs by regular expression of the keys that it needs.
@@ -74,7 +76,9 @@ def keyed(tree: Any) -> dict[str, Any]:
     return result
 
 
-def transform_of(key: str, transforms: dict[str, Transform]) -> tuple[Transform, re.Match[str]] | None:
+def transform_of(
+    key: str, transforms: dict[str, Transform]
+) -> tuple[Transform, re.Match[str]] | None:
     """The last of the transforms whose expression matches a key as a whole."""
     found = None
     for expression, transform in transforms.items():
@@ -90,7 +94,8 @@ def apply_transformations(
     r"""A tree like `new_tree` with values from `original_tree`.
 
     >>> old = {"a": 1, "b": {"c": 5}, "f": 2}
-    >>> how = {"a1": Transform(original_key="a"), "twice": Transform(multi_value_fn=lambda k, t: 2 * t["f"])}
+    >>> how = {"a1": Transform(original_key="a")}
+    >>> how["twice"] = Transform(multi_value_fn=lambda key, tree: 2 * tree["f"])
     >>> apply_transformations(old, how, {"a1": 0, "twice": 0, "f": 0, "g": 7})
     {'a1': 1, 'twice': 4, 'f': 2, 'g': 7}
 

@@ -18,7 +18,9 @@ def to_shape_dtype_struct(tree: Any, dtype: Any = None, scalar_dtype: Any = None
     return _walk.map_leaves(tree, lambda path, leaf: of(leaf, dtype, scalar_dtype))
 
 
-def to_flat_dict(tree: Any, keep_empty_nodes: bool = False, sep: str | None = None) -> dict[Any, Any]:
+def to_flat_dict(
+    tree: Any, keep_empty_nodes: bool = False, sep: str | None = None
+) -> dict[Any, Any]:
     """The leaves by path.
 
     >>> to_flat_dict({"a": {"b": 1}, "c": [2, 3]}, sep="/")

@@ -80,7 +80,9 @@ class ArrayRestoreArgs(RestoreArgs):
     def __post_init__(self) -> None:
         given = [shape for shape in (self.global_shape, self.shape) if shape is not None]
         if len(given) == 2 and tuple(given[0]) != tuple(given[1]):
-            raise ValueError(f"global_shape {given[0]} and shape {given[1]} are one thing and differ")
+            raise ValueError(
+                f"global_shape {given[0]} and shape {given[1]} are one thing and differ"
+            )
         if given:
             self.global_shape = self.shape = given[0]
 
@@ -93,9 +95,9 @@ class SingleReplicaArrayRestoreArgs(ArrayRestoreArgs):
 
 
 _HANDLERS = (
-    "ArrayHandler NumpyHandler ParamInfo ScalarHandler SingleReplicaArrayHandler StringHandler TypeHandler "
-    "TypeHandlerRegistry create_type_handler_registry get_type_handler has_type_handler "
-    "register_standard_handlers_with_options register_type_handler supported_types"
+    "ArrayHandler NumpyHandler ParamInfo ScalarHandler SingleReplicaArrayHandler StringHandler "
+    "TypeHandler TypeHandlerRegistry create_type_handler_registry get_type_handler "
+    "has_type_handler register_standard_handlers_with_options register_type_handler supported_types"
 ).split()
 
 

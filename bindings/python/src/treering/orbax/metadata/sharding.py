@@ -59,7 +59,7 @@ class NamedShardingMetadata(ShardingMetadata):
         count, devices = int(np.prod(self.shape)), jax.devices()
         if count > len(devices):
             raise ValueError(
-                f"the sharding is over {count} devices, and here are {len(devices)}; give a sharding"
+                f"it is over {count} devices, and here are {len(devices)}; give a sharding"
             )
         grid = np.asarray(devices[:count]).reshape(tuple(self.shape))
         mesh = jax.sharding.Mesh(grid, tuple(self.axis_names), axis_types=self.axis_types)
@@ -90,7 +90,7 @@ class SingleDeviceShardingMetadata(ShardingMetadata):
 
 
 def stored_sharding(leaf: Any) -> ShardingMetadata | None:
-    """What a stored leaf (a `treering.AbstractLeaf`) tells of its sharding; None: it was NumPy's."""
+    """What a stored leaf (a `treering.AbstractLeaf`) tells of its sharding; None: of NumPy."""
     stored = leaf.attributes.get("sharding")
     if isinstance(stored, dict) and "mesh" in stored:
         mesh, spec = stored["mesh"], stored.get("spec") or []

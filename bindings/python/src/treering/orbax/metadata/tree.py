@@ -28,7 +28,9 @@ class TreeMetadata:
         self.tree, self.custom_metadata = tree, custom_metadata
 
     @classmethod
-    def build(cls, tree: Any, *, custom_metadata: Any = None, use_zarr3: bool = False) -> TreeMetadata:
+    def build(
+        cls, tree: Any, *, custom_metadata: Any = None, use_zarr3: bool = False
+    ) -> TreeMetadata:
         """One of a tree that the program made."""
         return cls(tree=tree, custom_metadata=custom_metadata)
 
@@ -107,7 +109,9 @@ def of_tree(abstract: Any, directory: Any) -> Any:
     def convert(value: Any, path: tuple[Any, ...]) -> Any:
         if isinstance(value, treering.AbstractLeaf):
             variable = "variable_type" in value.attributes
-            made = of_leaf(value, ".".join(_walk.parts((*path, "value") if variable else path)), directory)
+            made = of_leaf(
+                value, ".".join(_walk.parts((*path, "value") if variable else path)), directory
+            )
             return {"value": made} if variable else made
         if _leaf_handlers.is_record(value):
             return Metadata(".".join(_walk.parts(path)), directory)
