@@ -402,6 +402,16 @@ def test_a_handler_of_the_program_is_found_by_type_and_by_the_record(path):
         ocp.load_checkpointables(path)
 
 
+def test_messages_of_protobuf_are_loaded_into_their_class(path):
+    struct_pb2 = pytest.importorskip("google.protobuf.struct_pb2")
+    message = struct_pb2.Struct()
+    message.update({"a": 1.5, "b": "text"})
+    ocp.save_checkpointables(path, {"m": message, "state": STATE})
+    assert ocp.load_checkpointables(path, {"m": struct_pb2.Struct})["m"] == message
+    with pytest.raises(KeyError, match="its class"):
+        ocp.load_checkpointables(path, {"m": None})
+
+
 def test_a_name_decides_before_the_type(path):
     context = ocp.Context()
     registry = ocp.handlers.local_registry()

@@ -559,6 +559,20 @@ def test_every_deviation_is_a_heading_of_the_page():
     assert {deviation.title for deviation in DEVIATIONS} <= headings
 
 
+MODULES = ("", "training", "training.errors", "handlers", "options", "partial", "path", "path.step", "tree",
+           "arrays", "errors", "multihost", "training.Checkpointer", "Context")  # fmt: skip
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_name_of_orbax_is_there(module):
+    found = list(LIBRARIES)
+    for part in filter(None, module.split(".")):
+        found = [getattr(library, part) for library in found]
+    names = {name for name in dir(found[0]) if not name.startswith("_")} - {"pathways", "orbax"}
+    there = set(dir(ours.Context() if module == "Context" else found[1]))
+    assert names <= there, names - there
+
+
 def test_an_unlisted_difference_fails(tmp_path):
     both = Both(tmp_path)
     with pytest.raises(Different):

@@ -256,6 +256,20 @@ def test_free_functions_take_the_paths_of_steps(make):
     assert ocp.delete(path) is True and steps(make()) == [5]
 
 
+def test_steps_of_the_older_manager_are_loaded_and_the_other_way_round(make, tmp_path):
+    import treering.orbax as old
+
+    with old.CheckpointManager(tmp_path / "run") as manager:
+        manager.save(1, args=old.args.StandardSave(state(1)))
+    checkpointer = make()
+    assert checkpointer.load_checkpointables(1)["default"]["n"] == 1
+    assert ocp.load(checkpointer.directory / "1")["n"] == 1
+    assert checkpointer.save_checkpointables(2, {"default": state(2)}, metrics={"loss": 3})
+    checkpointer.close()
+    with old.CheckpointManager(tmp_path / "run") as manager:
+        assert manager.restore(2)["n"] == 2 and manager.metrics(2) == {"loss": 3}
+
+
 def test_an_empty_folder_named_after_a_step_is_none(make):
     checkpointer = make()
     checkpointer.save(1, state(1))

@@ -5,8 +5,10 @@ program that are built upon them, they write and read files of a folder like any
 
 from __future__ import annotations
 
+import importlib
 import json
 import pathlib
+import sys
 from collections.abc import Awaitable
 from typing import Any, Optional
 
@@ -145,6 +147,49 @@ class MetricsHandler(JsonHandler):
 
     def __init__(self) -> None:
         super().__init__("metrics")
+
+
+def _text_format() -> Any:
+    return importlib.import_module("google.protobuf.text_format")
+
+
+class ProtoHandler:
+    """Messages of Protocol Buffers, as text in `proto.pbtxt`; needs protobuf."""
+
+    _file = "proto.pbtxt"
+
+    async def save(self, directory: PathAwaitingCreation, checkpointable: Any) -> Awaitable[None]:
+        """Writes the message's file into a folder."""
+        text = _text_format().MessageToString(checkpointable)
+        folder = await directory.await_creation()
+        (folder / self._file).write_text(text)
+        return _nothing()
+
+    async def load(self, directory: Any, abstract_checkpointable: Any = None) -> Awaitable[Any]:
+        """Reads a message of the class that is given.
+
+        Raises:
+            ValueError: none was given.
+        """
+        if abstract_checkpointable is None:
+            raise ValueError("a message is loaded into its class: give that")
+        text = (pathlib.Path(directory) / self._file).read_text()
+        return _answer(_text_format().Parse(text, abstract_checkpointable()))
+
+    async def metadata(self, directory: Any) -> None:
+        """None: only the class knows the fields."""
+        return None
+
+    def is_handleable(self, checkpointable: Any) -> bool:
+        """Whether it is a message."""
+        message = sys.modules.get("google.protobuf.message")
+        return message is not None and isinstance(checkpointable, message.Message)
+
+    def is_abstract_handleable(self, abstract_checkpointable: Any) -> Optional[bool]:
+        """Whether it is a class of messages."""
+        message = sys.modules.get("google.protobuf.message")
+        is_class = isinstance(abstract_checkpointable, type)
+        return message is not None and is_class and issubclass(abstract_checkpointable, message.Message)
 
 
 class StatefulHandler:

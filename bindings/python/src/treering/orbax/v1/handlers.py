@@ -309,9 +309,15 @@ def resolve_for_load(
     return able or by_name
 
 
-from ._native import JsonHandler, MetricsHandler, PyTreeHandler, StatefulHandler  # noqa: E402
+from ._native import (  # noqa: E402
+    JsonHandler,
+    MetricsHandler,
+    ProtoHandler,
+    PyTreeHandler,
+    StatefulHandler,
+)
 
-for _handler in (JsonHandler, StatefulHandler):
+for _handler in (ProtoHandler, JsonHandler, StatefulHandler):
     register_handler(_handler)
 register_handler(MetricsHandler, checkpointable_name="metrics")
 register_handler(PyTreeHandler)
@@ -319,6 +325,6 @@ register_handler(PyTreeHandler, checkpointable_name="state")
 
 __all__ = [
     "AbstractCheckpointable", "AlreadyExistsError", "Checkpointable", "CheckpointableHandler",
-    "CheckpointableHandlerRegistry", "JsonHandler", "NoEntryError", "PyTreeHandler",
+    "CheckpointableHandlerRegistry", "JsonHandler", "NoEntryError", "ProtoHandler", "PyTreeHandler",
     "StatefulCheckpointable", "global_registry", "local_registry", "register_handler",
 ]  # fmt: skip
