@@ -10,6 +10,7 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -39,7 +40,9 @@ def test_a_tree_comes_back_as_it_was_without_a_target(path):
 
 
 def test_what_orbax_refuses_to_save_is_saved(path):
-    for i, tree in enumerate(({}, {"b": b"x"}, {"n": 2**100}, {"x": np.bool_(True)}, {"f": np.float16(1)})):
+    small = np.zeros((), ml_dtypes.float8_e4m3)[()]
+    refused = ({}, {"b": b"x"}, {"n": 2**100}, {"x": np.bool_(True)}, {"f": np.float16(1)}, {"m": small}, {"~/": "x"})
+    for i, tree in enumerate(refused):
         ocp.save(f"{path}{i}", tree)
         assert ocp.load(f"{path}{i}") == tree
 
@@ -291,8 +294,9 @@ def test_nnx_states_and_modules_are_saved_and_loaded(path):
     assert merged(jnp.ones((1, 2))).shape == (1, 3)
 
 
-def test_typed_keys_stay_keys(path):
-    key = jax.random.key(3)
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+def test_typed_keys_stay_keys(path, impl):
+    key = jax.random.key(3, impl=impl)
     ocp.save(path, {"k": key})
     for back in (ocp.load(path), ocp.load(path, {"k": key}), ocp.load(path, ocp.metadata(path))):
         assert jax.random.key_impl(back["k"]) == jax.random.key_impl(key)

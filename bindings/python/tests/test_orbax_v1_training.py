@@ -409,6 +409,15 @@ def test_after_close_steps_can_be_loaded_and_not_saved(make):
         checkpointer.save(1, state(1))
 
 
+def test_a_reload_during_a_save_keeps_the_step(make):
+    checkpointer = make()
+    response = checkpointer.save_async(0, {"a": np.zeros(2_000_000)})
+    checkpointer.reload()
+    assert steps(checkpointer) == [0]
+    response.result()
+    assert steps(checkpointer) == [0]
+
+
 def test_two_checkpointers_of_a_directory_see_each_other_after_reload(make):
     first, second = make(), make()
     first.save(0, state(0))
