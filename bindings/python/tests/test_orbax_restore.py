@@ -14,6 +14,7 @@ from flax import nnx
 
 import treering
 import treering.orbax as ours
+from treering.orbax import _place
 
 theirs = pytest.importorskip("orbax.checkpoint")
 
@@ -371,18 +372,22 @@ def test_a_partial_restore_reports_what_is_not_there(save):
 def test_only_what_a_target_names_is_read(save, monkeypatch):
     restore = save({"a": np.ones(3), "b": np.zeros(3)})
     given = []
-    load = treering.load
-    monkeypatch.setattr(
-        treering,
-        "load",
-        lambda path, target=None, **more: given.append(target) or load(path, target, **more),
-    )
-    assert restore(args=ours.args.PyTreeRestore({"a": 0}, partial_restore=True))["a"].tolist() == [
-        1,
-        1,
-        1,
-    ]
-    assert given[0]["b"] is ...
+    load = _place.load_from
+
+    def noting(checkpoint, name, target, item):
+        given.append(target)
+        return load(checkpoint, name, target, item)
+
+    monkeypatch.setattr(_place, "load_from", noting)
+    found = restore(args=ours.args.PyTreeRestore({"a": 0}, partial_restore=True))
+    assert found["a"].tolist() == [1, 1, 1] and given[0]["b"] is ...
+
+
+def test_a_restore_reads_one_checkpoint_even_if_it_is_replaced_meanwhile(save):
+    save({"a": 1})
+    place = _place.open_place(save.path)
+    save({"b": np.zeros(1000)})
+    assert place.only().load() == {"a": 1} and list(place.only().abstract()) == ["a"]
 
 
 def test_a_sharding_over_more_devices_than_there_are_is_a_topology_mismatch(
@@ -450,3 +455,14 @@ def test_a_sharding_over_an_abstract_mesh_is_made_of_the_devices_of_here(save):
     target = {"a": Struct((8,), np.float32, sharding=sharding)}
     found = ours.StandardCheckpointer().restore(save.path, target)
     assert found["a"].sharding.num_devices == 4 and found["a"].tolist() == list(range(8))
+
+
+def test_arguments_that_a_helper_of_flax_makes_are_understood(save):
+    orbax_utils = pytest.importorskip("flax.training.orbax_utils")
+    tree = {"a": jnp.arange(4.0), "n": np.arange(2), "i": 3}
+    checkpointer = ours.PyTreeCheckpointer()
+    made = orbax_utils.save_args_from_target(tree)
+    checkpointer.save(save.path, tree, save_args=made)
+    target = {**tree, "a": jax.device_put(tree["a"], named(2, "x"))}
+    wanted = orbax_utils.restore_args_from_target(target, mesh=None)
+    same_tree(checkpointer.restore(save.path, item=target, restore_args=wanted), target)

@@ -236,7 +236,7 @@ def laid_out(place: Any, container: str) -> Iterator[pathlib.Path]:
         for relative in place.details["folders"]:
             _inside(folder, relative).mkdir(parents=True, exist_ok=True)
         for relative, blob in place.details["files"].items():
-            lay_out(folder, {relative: treering.load(place.file, item=blob)})
+            lay_out(folder, {relative: place.part(blob)})
         yield folder
 
 

@@ -9,6 +9,11 @@ from typing import Any
 
 import treering
 
+from .._errors import about
+from .._load import load_from, metadata_from
+from .._metadata import info_of
+from .._opening import open_path
+
 KEY = "treering.orbax"
 ONLY = "default"  # the item of a checkpoint that has but one
 LAID_OUT = "item.ring"  # in a folder that a handler of ours was called with directly
@@ -28,7 +33,8 @@ class Place:
 
     def __init__(self, file: str, item: str | None = None) -> None:
         self.file, self.item = file, item
-        info = treering.info(file)
+        self._opened = open_path(file)
+        info = info_of(self._opened.checkpoint)
         self._kinds: dict[str, str] = info["items"]
         metadata = info["metadata"]
         if isinstance(metadata, dict) and "treering" in metadata:  # of a manager's version
@@ -89,11 +95,17 @@ class Place:
 
     def load(self, target: Any = None) -> Any:
         """The item as `treering.load` gives it."""
-        return treering.load(self.file, target, item=str(self.item))
+        return self.part(str(self.item), target)
+
+    def part(self, name: str, target: Any = None) -> Any:
+        """An item of the container by its own name: that of a blob, say."""
+        with about(self._opened.name):
+            return load_from(self._opened.checkpoint, self._opened.name, target, name)
 
     def abstract(self) -> Any:
         """The item's tree of `treering.AbstractLeaf`."""
-        return treering.metadata(self.file, item=str(self.item)).tree
+        with about(self._opened.name):
+            return metadata_from(self._opened.checkpoint, self._opened.name, str(self.item))
 
 
 def locate(path: Any) -> tuple[str, str | None]:

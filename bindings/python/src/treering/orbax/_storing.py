@@ -32,7 +32,7 @@ class _Conversion:
     def __init__(self, save_args: Any) -> None:
         self.args: dict[Path, SaveArgs] = {}
         if save_args is not None:
-            self.args = {path: arg for path, arg in leaves(save_args) if isinstance(arg, SaveArgs)}
+            self.args = {p: arg for p, arg in leaves(save_args) if hasattr(arg, "chunk_byte_size")}
         self.variables: dict[int, Any] = {}  # one that is met again stays the same
 
     def tree(self, value: Any, path: Path) -> Any:

@@ -107,6 +107,8 @@ def _of_dataclass(value: Any) -> Node | None:
     builtin = (dict, list, tuple, set, frozenset, str, bytes, int, float, BaseException)
     if not dataclasses.is_dataclass(value) or issubclass(cls, builtin):
         return None
+    if cls.__module__.startswith("orbax."):  # RestoreArgs that a helper of Flax has made
+        return None
     names = [
         f.name for f in dataclasses.fields(value) if not is_static(f) and hasattr(value, f.name)
     ]

@@ -16,7 +16,7 @@ from . import _leaf_handlers
 from ._storing import cast
 from .metadata import ArrayMetadata, Metadata, ShardingMetadata
 from .metadata.sharding import NamedShardingMetadata, stored_sharding
-from .type_handlers import PLACEHOLDER, ArrayRestoreArgs, RestoreArgs, is_placeholder
+from .type_handlers import PLACEHOLDER, RestoreArgs, is_placeholder
 
 _NUMBERS = (bool, int, float, complex)
 
@@ -71,7 +71,7 @@ def of_restore_args(args: Any) -> Wanted:
     if is_placeholder(args) or args.restore_type in (PLACEHOLDER, type(PLACEHOLDER)):
         return Wanted(kind=PLACEHOLDER)
     wanted = Wanted(args.restore_type, args.dtype)
-    if isinstance(args, ArrayRestoreArgs):
+    if hasattr(args, "global_shape"):  # ArrayRestoreArgs, ours or those that a helper of Flax makes
         wanted.sharding = usable_sharding(args.sharding)
         if args.sharding is None and args.mesh is not None:
             axes = jax.sharding.PartitionSpec() if args.mesh_axes is None else args.mesh_axes
