@@ -2,6 +2,7 @@
 # What Checkpointer.save_async answers.
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -64,8 +65,9 @@ class SaveResponse:
         """Calls `callback(True)` when the step is on the disk, on a thread that waits for it."""
 
         def wait() -> None:
-            self.settle()
-            if self._error is None:
+            with contextlib.suppress(TimedOutError):
+                self.settle()
+            if self._ended and self._error is None:
                 callback(True)
 
         threading.Thread(target=wait, name="treering: on_complete").start()
