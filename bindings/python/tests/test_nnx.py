@@ -124,8 +124,32 @@ def test_in_a_process_without_the_code_names_and_base_types_are_attributes(saved
     assert "test_nnx:NamedCounter" in out and "unit='calls'" in out
 
 
+def test_a_class_of_a_script_is_found_where_it_is_imported(tmp_path):
+    (tmp_path / "training.py").write_text(
+        "import sys, jax.numpy as jnp, treering.nnx as tnx\n"
+        "from flax import nnx\n"
+        "class Counter(nnx.Variable): pass\n"
+        "if __name__ == '__main__': tnx.save_model(sys.argv[1], nnx.State({'a': Counter(jnp.ones(1))}))"
+    )
+    code = (tmp_path / "training.py").read_text()
+    run(code, tmp_path / "script.ring", PYTHONPATH=str(tmp_path))
+    code = "import sys, training; assert type(training.tnx.load_model(sys.argv[1])['a']) is training.Counter"
+    run(code, tmp_path / "script.ring", PYTHONPATH=str(tmp_path))
+
+
+def test_of_a_class_that_was_defined_anew_the_last_is_taken(path):
+    def define():
+        return type("Anew", (nnx.Variable,), {"__module__": __name__})
+
+    for _ in range(3):
+        globals()["Anew"] = define()
+        tnx.save_model(path, nnx.State({"a": Anew(jnp.ones(1))}), overwrite=True)  # noqa: F821
+        assert type(tnx.load_model(path)["a"]) is Anew  # noqa: F821
+
+
 def run(code, *arguments, **environment):
-    paths = os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])
+    more = environment.pop("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    paths = os.pathsep.join([str(SOURCE), more])
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": paths, **environment},

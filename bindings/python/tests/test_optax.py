@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,12 @@ def test_another_optimizer_is_refused_with_what_differs(round_trip):
         round_trip(state, target=optax.sgd(1e-3, momentum=0.9).init(params_of()))
     with pytest.raises(treering.StructureMismatchError, match="mu/scale"):
         round_trip(state, target=optax.adam(1e-3).init({"dense": params_of()["dense"]}))
+
+
+def test_of_a_state_that_was_defined_anew_the_last_is_taken(round_trip):
+    for _ in range(3):
+        globals()["Anew"] = namedtuple("Anew", ["count"], module=__name__)
+        assert type(round_trip(Anew(1))) is Anew  # noqa: F821
 
 
 def test_without_optax_names_and_fields_are_there_and_with_it_its_own_classes(tmp_path):

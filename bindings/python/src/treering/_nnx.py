@@ -11,7 +11,7 @@ from typing import Any
 
 from ._ffi import lib
 from ._flatten import CUSTOM, DICT, STATE_NAME, _HANDLERS, _items, named
-from ._values import type_name
+from ._values import is_current, type_name
 
 _CONTAINERS = (type(None), Mapping, list, tuple)
 
@@ -95,6 +95,12 @@ def _variable_attributes(variable: Any, nnx: Any) -> Any:
     return attributes
 
 
+def chain_of(nnx: Any, cls: Any) -> list[str]:
+    """The names of a class of Variables and of its bases, up to nnx.Variable."""
+    chain = cls.__mro__[: cls.__mro__.index(nnx.Variable) + 1]
+    return [c.__name__ for c in chain if issubclass(c, nnx.Variable)]
+
+
 def _make_attributes(variable: Any, given: Any, nnx: Any) -> Any:
     """(attributes, whether all of the metadata is in them)."""
     cls = variable_type(variable)
@@ -114,8 +120,7 @@ def _make_attributes(variable: Any, given: Any, nnx: Any) -> Any:
             "load with a target to keep the target's",
             stacklevel=6,
         )
-    chain = cls.__mro__[: cls.__mro__.index(nnx.Variable) + 1]
-    names = "\0".join(c.__name__ for c in chain if issubclass(c, nnx.Variable))
+    names = "\0".join(chain_of(nnx, cls))
     attributes = [
         (lib.TREERING_ATTR_VARIABLE_TYPE, names.encode()),
         (lib.TREERING_ATTR_METADATA, text.encode()),
@@ -195,35 +200,63 @@ def _holds_more(nnx: Any, cls: Any) -> Any:
 _CLASSES: dict[Any, Any] = {}  # "module:name" -> class
 
 
-def _class_of(nnx: Any, name: str, chain: Any) -> Any:
-    """The imported subclass of nnx.Variable of that name, else the nearest base of its chain."""
+def _class_of(nnx: Any, name: str, chain: list[str]) -> Any:
+    """The program's subclass of nnx.Variable of that name, else the nearest base of its chain."""
     found = _CLASSES.get(name)
-    if found is None:
-        known: dict[str, Any] = {}
-        by_name: dict[str, Any] = {}
-        queue = [nnx.Variable]
-        while queue:
-            cls = queue.pop()
-            known[type_name(cls)] = cls
-            by_name.setdefault(cls.__name__, cls)
-            queue.extend(cls.__subclasses__())
-        found = known.get(name)
-        if found is None:
-            for base in chain[1:]:
-                if base in by_name:
-                    return by_name[base]
-            return nnx.Variable
-        _CLASSES[name] = found
+    if found is not None and is_current(found):
+        return found
+    moved = None
+    by_name: dict[str, Any] = {}
+    queue = [nnx.Variable]
+    while queue:
+        cls = queue.pop()  # of those with one name and base the newest comes first
+        if type_name(cls) == name:
+            _CLASSES[name] = cls
+            return cls
+        if moved is None and _is_of_script(cls, name) and chain_of(nnx, cls) == chain:
+            moved = cls
+        by_name.setdefault(cls.__name__, cls)
+        queue.extend(cls.__subclasses__())
+    if moved is not None:
+        return moved
+    return next((by_name[base] for base in chain[1:] if base in by_name), nnx.Variable)
+
+
+def _is_of_script(cls: Any, name: str) -> bool:
+    """Whether they are one class if a script's module, when it is run, is the one it is imported as."""
+    module, _, qualified = name.partition(":")
+    return cls.__qualname__ == qualified and "__main__" in (module, cls.__module__)
+
+
+_DESCRIBED: dict[Any, Any] = {}  # attributes -> the chain, name and metadata in them
+
+
+def _description(attributes: Any) -> tuple[list[str], str, dict[str, Any]]:
+    key = tuple(attributes.get(number) for number in _DESCRIBING)
+    found = _DESCRIBED.get(key)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
+    types, name, text, tag = key
+    metadata = {"hijax": False, "ref": False, "eager_sharding": True}
+    if text is not None:
+        metadata = to_tuples(json.loads(text))
+    elif tag is not None:
+        metadata["tag"] = tag.decode()
+    found = types.decode().split("\0"), (name or b"").decode(), metadata
+    if all(map(_is_constant, metadata.values())):
+        if len(_DESCRIBED) >= 1000:
+            _DESCRIBED.clear()
+        _DESCRIBED[key] = found
     return found
+
+
+_DESCRIBING = (
+    lib.TREERING_ATTR_VARIABLE_TYPE, lib.TREERING_ATTR_TYPE_NAME, lib.TREERING_ATTR_METADATA,
+    lib.TREERING_ATTR_TAG,
+)  # fmt: skip
 
 
 def make_variable(nnx: Any, attributes: Any, value: Any) -> Any:
     """An nnx.Variable of what a file says: attributes by id, as bytes."""
-    chain = attributes[lib.TREERING_ATTR_VARIABLE_TYPE].decode().split("\0")
-    name = attributes.get(lib.TREERING_ATTR_TYPE_NAME, b"").decode()
-    metadata = {"hijax": False, "ref": False, "eager_sharding": True}
-    if lib.TREERING_ATTR_METADATA in attributes:
-        metadata = to_tuples(json.loads(attributes[lib.TREERING_ATTR_METADATA]))
-    elif lib.TREERING_ATTR_TAG in attributes:
-        metadata["tag"] = attributes[lib.TREERING_ATTR_TAG].decode()
+    chain, name, metadata = _description(attributes)
     return remade(_class_of(nnx, name, chain), value, metadata)

@@ -188,7 +188,7 @@ def _namedtuple(name: str, fields: Any, values: Any) -> Any:
     has such a one, else of a class made here, one for each."""
     module, _, qualified = name.partition(":")
     cls = _NAMEDTUPLES.get((name, fields))
-    if cls is None or _MADE.get(cls, True) != (module in sys.modules):
+    if cls is None or _MADE.get(cls, True) != (module in sys.modules) or not _values.is_current(cls):
         cls = _imported(module, qualified, fields) or cls or _make(module, qualified, fields)
         if cls is None:
             return _values.Record(name, dict(zip(fields, values)))
@@ -202,13 +202,13 @@ def _imported(module: str, qualified: str, fields: Any) -> Any:
     """The class of that name and these fields that the program has. Its module may have moved within
     its package. Nothing is imported for it, and no code of it runs."""
     found = None
-    for cls in tuple.__subclasses__():
+    for cls in reversed(tuple.__subclasses__()):  # the last that was defined
         if cls.__qualname__ != qualified or getattr(cls, "_fields", None) != fields or cls in _MADE:
             continue
         if cls.__module__ == module:
             return cls
         if cls.__module__.partition(".")[0] == module.partition(".")[0]:
-            found = cls
+            found = found or cls
     return found
 
 

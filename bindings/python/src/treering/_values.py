@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -152,6 +153,13 @@ REGISTERED: dict[str, type] = {}
 
 def type_name(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def is_current(cls: type) -> bool:
+    """False for a class that its module has replaced by another, as notebooks do."""
+    module = sys.modules.get(cls.__module__)
+    return module is None or vars(module).get(cls.__qualname__, cls) is cls
+
 
 
 def register_dataclass(cls: _T) -> _T:
