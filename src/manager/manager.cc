@@ -121,8 +121,8 @@ Result<std::unique_ptr<Manager>> Manager::Open(std::unique_ptr<storage::Director
 
 Result<std::unique_ptr<Manager>> Manager::Open(std::string_view path, ManagerOptions options) {
   while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
-  TR_ASSIGN_OR_RETURN(const storage::SplitPath split, storage::Split(path));
-  TR_ASSIGN_OR_RETURN(auto parent, storage::OpenPosixDirectory(split.directory));
+  TR_ASSIGN_OR_RETURN(const storage::SplitPath split, storage::SplitDirectory(path));
+  TR_ASSIGN_OR_RETURN(auto parent, storage::OpenPosixParent(split.directory));
   return Open(std::move(parent), split.name, std::move(options));
 }
 

@@ -93,6 +93,16 @@ Result<std::unique_ptr<storage::Directory>> OpenOrMake(storage::Directory* in,
   return in->OpenChild(name);
 }
 
+// The store's own directory, which may be a link, to another disk say; what is in it may not.
+Result<std::unique_ptr<storage::Directory>> OpenRoot(storage::Directory* parent,
+                                                     std::string_view name, bool create) {
+  if (create) {
+    auto made = parent->MakeChild(name);
+    if (made.ok() || made.status().code() != Code::kAlreadyExists) return made;
+  }
+  return parent->OpenLinkedChild(name);
+}
+
 Status NoStore(const std::string& name) {
   return Status(Code::kNotFoundFile,
                 "'" + name + "' is no store: it has no file STORE; create one, or check the path");
@@ -108,29 +118,29 @@ Result<std::unique_ptr<Store>> Store::Open(std::unique_ptr<storage::Directory> p
   const bool sweep = options.sweep && !options.no_lock;
   store->options_ = std::move(options);
   store->process_ = storage::ProcessId();
-  store->parent_ = std::move(parent);
-  auto root = create ? OpenOrMake(store->parent_.get(), name) : store->parent_->OpenChild(name);
-  if (!root.ok()) return std::move(root.status());
-  store->root_ = std::move(*root);
+  TR_ASSIGN_OR_RETURN(store->root_, OpenRoot(parent.get(), name, create));
   store->name_ = store->root_->name();
   TR_ASSIGN_OR_RETURN(const bool exists, store->root_->Exists(format::kStoreName));
   if (!exists && !create) return NoStore(store->name_);
+  bool was_there = exists;
   if (!store->read_only()) {
+    // That which holds the directory itself: through a link the one given is another.
+    TR_ASSIGN_OR_RETURN(store->parent_, store->root_->OpenParent());
     if (base::Planted(14) && exists) {
       TR_RETURN_IF_ERROR(store->OpenDirectories());
       TR_RETURN_IF_ERROR(store->Reload());
       static_cast<void>(store->Sweep(true));
     }
     TR_RETURN_IF_ERROR(store->TakeLock());
-    TR_ASSIGN_OR_RETURN(const bool made_meanwhile, store->root_->Exists(format::kStoreName));
-    if (made_meanwhile && store->options_.mode == OpenMode::kCreateNew) {
+    TR_ASSIGN_OR_RETURN(was_there, store->root_->Exists(format::kStoreName));
+    if (was_there && store->options_.mode == OpenMode::kCreateNew) {
       return Status(Code::kAlreadyExists,
                     "'" + store->name_ + "' is a store already; open it, or choose another path");
     }
-    if (!made_meanwhile) TR_RETURN_IF_ERROR(store->Create());
+    if (!was_there) TR_RETURN_IF_ERROR(store->Create());
   }
   TR_RETURN_IF_ERROR(store->OpenDirectories());
-  if (!store->read_only()) TR_RETURN_IF_ERROR(store->FlushTree());
+  if (!store->read_only()) TR_RETURN_IF_ERROR(store->FlushTree(was_there));
   TR_RETURN_IF_ERROR(store->Reload());
   if (!store->read_only()) TR_RETURN_IF_ERROR(store->RequireKnownFeatures());
   // Cleaning up is no condition of opening: what could not be removed is reported by Sweep(false).
@@ -165,6 +175,7 @@ Status RecordTooLarge(uint64_t size) {
 }
 
 Status Store::Create() {
+  if (!base::Planted(2)) TR_RETURN_IF_ERROR(parent_->Sync());  // who cannot, makes no store there
   TR_ASSIGN_OR_RETURN(manifests_, OpenOrMake(root_.get(), format::kManifestsName));
   TR_ASSIGN_OR_RETURN(data_, OpenOrMake(root_.get(), format::kDataName));
   TR_ASSIGN_OR_RETURN(const bool damaged, HasRecords(*manifests_));
@@ -230,12 +241,15 @@ Status Store::RequireKnownFeatures() const {
   return {};
 }
 
-Status Store::FlushTree() {
+Status Store::FlushTree(bool was_there) {
   if (base::Planted(2)) return {};
   TR_RETURN_IF_ERROR(manifests_->Sync());
   TR_RETURN_IF_ERROR(data_->Sync());
   TR_RETURN_IF_ERROR(root_->Sync());
-  return parent_->Sync();
+  Status flushed = parent_->Sync();
+  // A directory that may only be searched cannot be flushed; its name in it is not of our making.
+  if (was_there && flushed.code() == Code::kIoPermission) return {};
+  return flushed;
 }
 
 Store::~Store() {

@@ -149,7 +149,7 @@ class Store {
   base::Status TakeLock();
   base::Status OpenDirectories();
   base::Status ReadStoreRecord();
-  base::Status FlushTree();
+  base::Status FlushTree(bool was_there);
   base::Status RequireKnownFeatures() const;
   base::Status RequireWriter() const;
   base::Status RequireKnownOutcome() const;

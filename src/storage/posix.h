@@ -13,8 +13,14 @@ struct SplitPath {
 };
 // kInvalidArgument for an empty path, one that ends in '/', "." or "..", or one with a NUL.
 base::Result<SplitPath> Split(std::string_view path);
+// The same for a directory's path, which may end in "." or "..": then it is that of the directory
+// which is there now, as seen from the root.
+base::Result<SplitPath> SplitDirectory(std::string_view path);
 
 base::Result<std::unique_ptr<Directory>> OpenPosixDirectory(std::string_view path);
+// The directory above one that is to be opened. One that may be searched but not read will do where
+// the system has such a thing: only List and Sync are kIoPermission then.
+base::Result<std::unique_ptr<Directory>> OpenPosixParent(std::string_view path);
 // A regular file only: a directory, a FIFO or a device is kInvalidArgument by name.
 base::Result<std::unique_ptr<ReadableFile>> OpenPosixFile(std::string_view path);
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,7 +38,8 @@ using base::Status;
 
 class PosixDirectory : public Directory {
  public:
-  PosixDirectory(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+  PosixDirectory(Fd fd, std::string name, bool readable = true)
+      : fd_(std::move(fd)), name_(std::move(name)), readable_(readable) {}
 
   Result<std::unique_ptr<ReadableFile>> OpenToRead(std::string_view name) const override;
   Result<std::unique_ptr<WritableFile>> CreateToWrite(std::string_view name,
@@ -52,6 +54,7 @@ class PosixDirectory : public Directory {
   Result<std::unique_ptr<Lock>> LockFile(std::string_view name, int64_t timeout_ms) override;
   Status Sync() override;
   Result<std::unique_ptr<Directory>> OpenChild(std::string_view name) const override;
+  Result<std::unique_ptr<Directory>> OpenLinkedChild(std::string_view name) const override;
   Result<std::unique_ptr<Directory>> OpenParent() const override;
   Status Random(void* dst, uint64_t n) override;
   int64_t Now() const override;
@@ -67,6 +70,7 @@ class PosixDirectory : public Directory {
 
   Fd fd_;
   std::string name_;
+  bool readable_;
 };
 
 Result<std::string> Component(std::string_view name) {
@@ -107,6 +111,18 @@ Result<std::unique_ptr<Directory>> OpenDirectory(int at, const char* name, std::
                                                  int flags = 0) {
   TR_ASSIGN_OR_RETURN(Fd fd, OpenAt(at, name, O_RDONLY | O_DIRECTORY | flags, path));
   return std::unique_ptr<Directory>(new PosixDirectory(std::move(fd), std::move(path)));
+}
+
+// One that may only be searched will do: all that is asked of it by name works.
+Result<std::unique_ptr<Directory>> OpenAbove(int at, const char* name, std::string path) {
+  auto opened = OpenDirectory(at, name, path);
+#ifdef O_PATH
+  if (!opened.ok() && opened.status().os_error() == EACCES) {
+    TR_ASSIGN_OR_RETURN(Fd fd, OpenAt(at, name, O_PATH | O_DIRECTORY, path));
+    return std::unique_ptr<Directory>(new PosixDirectory(std::move(fd), std::move(path), false));
+  }
+#endif
+  return opened;
 }
 
 Result<std::unique_ptr<ReadableFile>> PosixDirectory::OpenToRead(std::string_view name) const {
@@ -192,6 +208,7 @@ Result<bool> PosixDirectory::Exists(std::string_view name) const {
 }
 
 Status PosixDirectory::Sync() {
+  if (!readable_) return StatusFromErrno(EACCES, "cannot flush directory '" + name_ + "'");
   const int error = SyncFd(fd_.get());
   // File systems that keep no entries of their own (some network ones) have nothing to flush.
   if (error == 0 || error == EINVAL || error == ENOTSUP) return Status();
@@ -202,6 +219,11 @@ Status PosixDirectory::Sync() {
 Result<std::unique_ptr<Directory>> PosixDirectory::OpenChild(std::string_view name) const {
   TR_ASSIGN_OR_RETURN(const std::string child, Component(name));
   return OpenDirectory(fd_.get(), child.c_str(), JoinPath(name_, child), O_NOFOLLOW);
+}
+
+Result<std::unique_ptr<Directory>> PosixDirectory::OpenLinkedChild(std::string_view name) const {
+  TR_ASSIGN_OR_RETURN(const std::string child, Component(name));
+  return OpenDirectory(fd_.get(), child.c_str(), JoinPath(name_, child));
 }
 
 Result<std::vector<Entry>> PosixDirectory::List() const {
@@ -266,7 +288,7 @@ int64_t PosixDirectory::Now() const {
 }
 
 Result<std::unique_ptr<Directory>> PosixDirectory::OpenParent() const {
-  return OpenDirectory(fd_.get(), "..", JoinPath(name_, ".."));
+  return OpenAbove(fd_.get(), "..", JoinPath(name_, ".."));
 }
 
 Status PosixDirectory::Random(void* dst, uint64_t n) {
@@ -294,6 +316,11 @@ Status PosixDirectory::Random(void* dst, uint64_t n) {
 #endif
 }
 
+Status CheckPath(std::string_view path) {
+  if (!path.empty() && path.find('\0') == std::string_view::npos) return Status();
+  return Status(Code::kInvalidArgument, "a path must not be empty or contain a NUL character");
+}
+
 }  // namespace
 
 Result<SplitPath> Split(std::string_view path) {
@@ -316,22 +343,33 @@ Result<SplitPath> Split(std::string_view path) {
   return split;
 }
 
-Result<std::unique_ptr<Directory>> OpenPosixDirectory(std::string_view path) {
-  if (path.empty() || path.find('\0') != std::string_view::npos) {
-    return Status(Code::kInvalidArgument, "a path must not be empty or contain a NUL character");
+Result<SplitPath> SplitDirectory(std::string_view path) {
+  const std::string_view last = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+  if ((last != "." && last != "..") || path.find('\0') != std::string_view::npos) {
+    return Split(path);
   }
-  std::string name(path);
-  const std::string opened = name;
-  return OpenDirectory(AT_FDCWD, opened.c_str(), std::move(name));
+  const std::string asked(path);
+  const std::unique_ptr<char, void (*)(void*)> found(realpath(asked.c_str(), nullptr), free);
+  if (found == nullptr) return StatusFromErrno(errno, "cannot open '" + asked + "'");
+  return Split(found.get());
+}
+
+Result<std::unique_ptr<Directory>> OpenPosixDirectory(std::string_view path) {
+  TR_RETURN_IF_ERROR(CheckPath(path));
+  const std::string name(path);
+  return OpenDirectory(AT_FDCWD, name.c_str(), name);
+}
+
+Result<std::unique_ptr<Directory>> OpenPosixParent(std::string_view path) {
+  TR_RETURN_IF_ERROR(CheckPath(path));
+  const std::string name(path);
+  return OpenAbove(AT_FDCWD, name.c_str(), name);
 }
 
 Result<std::unique_ptr<ReadableFile>> OpenPosixFile(std::string_view path) {
-  if (path.empty() || path.find('\0') != std::string_view::npos) {
-    return Status(Code::kInvalidArgument, "a path must not be empty or contain a NUL character");
-  }
-  std::string name(path);
-  const std::string opened = name;
-  return OpenRegularFile(AT_FDCWD, opened.c_str(), std::move(name));
+  TR_RETURN_IF_ERROR(CheckPath(path));
+  const std::string name(path);
+  return OpenRegularFile(AT_FDCWD, name.c_str(), name);
 }
 
 }  // namespace treering::storage

@@ -99,7 +99,8 @@ class Lock {
 };
 
 // One directory, held open; names are single components and never interpreted further. Reading a
-// file follows a symbolic link, so that data may be moved to another disk; nothing else does.
+// file follows a symbolic link, so that data may be moved to another disk, and so does
+// OpenLinkedChild; nothing else does.
 class Directory {
  public:
   virtual ~Directory() = default;
@@ -130,6 +131,12 @@ class Directory {
   virtual base::Status Sync() = 0;
   // A sibling or child directory by one component; `..` is what OpenParent is for.
   virtual base::Result<std::unique_ptr<Directory>> OpenChild(std::string_view name) const = 0;
+  // The same through a symbolic link, in a storage that has any: for a name that the user chose.
+  virtual base::Result<std::unique_ptr<Directory>> OpenLinkedChild(std::string_view name) const {
+    return OpenChild(name);
+  }
+  // That which holds this one, whatever link led here. It may be one that can only be searched: see
+  // OpenPosixParent.
   virtual base::Result<std::unique_ptr<Directory>> OpenParent() const = 0;
   // Fills dst with n random bytes. Randomness and the clock are part of the storage so that tests
   // repeat.

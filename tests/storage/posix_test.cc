@@ -11,6 +11,7 @@ using treering::storage::OpenPosixDirectory;
 using treering::storage::OpenPosixFile;
 using treering::storage::Region;
 using treering::storage::Split;
+using treering::storage::SplitDirectory;
 
 void Check(Outcome outcome, Code code, int os_error) {
   assert_int_equal(outcome.code, static_cast<int>(code));
@@ -220,6 +221,45 @@ void FilesNeverTakeAStandardDescriptor(void**) {
   assert_int_equal(reused, 0);
 }
 
+void ALinkToADirectoryIsFollowedOnlyWhereThatIsAsked(void**) {
+  Outcome unasked;
+  bool followed = false, missing = false, above = false;
+  [&] {
+    Scratch scratch;
+    const auto target = scratch->MakeChild("target");
+    const auto inner = target.ok() ? target.value()->MakeChild("inner") : scratch->OpenParent();
+    if (symlink("target/inner", scratch.Path("link").c_str()) != 0) return;
+    if (symlink("absent", scratch.Path("dangling").c_str()) != 0) return;
+    unasked = Of(scratch->OpenChild("link").status(), "link");
+    const auto linked = scratch->OpenLinkedChild("link");
+    followed = inner.ok() && linked.ok();
+    missing = scratch->OpenLinkedChild("dangling").status().code() == Code::kNotFoundFile;
+    const auto parent = linked.ok() ? linked.value()->OpenParent() : scratch->OpenParent();
+    above = parent.ok() && parent.value()->Exists("inner").ok() &&
+            parent.value()->Exists("inner").value() && parent.value()->Sync().ok();
+  }();
+  assert_int_not_equal(unasked.code, 0);
+  assert_true(unasked.tells);
+  assert_true(followed);
+  assert_true(missing);
+  assert_true(above);
+}
+
+void ADirectorysPathMayEndInDots(void**) {
+  bool split = false, resolved = false, missing = false;
+  [&] {
+    Scratch scratch;
+    const auto plain = SplitDirectory("some/run");
+    split = plain.ok() && plain.value().directory == "some" && plain.value().name == "run";
+    const auto dots = SplitDirectory(scratch.Path(".").c_str());
+    resolved = dots.ok() && dots.value().name == scratch.path() && dots.value().directory[0] == '/';
+    missing = SplitDirectory(scratch.Path("absent/..")).status().code() == Code::kNotFoundFile;
+  }();
+  assert_true(split);
+  assert_true(resolved);
+  assert_true(missing);
+}
+
 void RandomBytesDifferEachTime(void**) {
   bool differ = false;
   [&] {
@@ -252,6 +292,8 @@ int main() {
       cmocka_unit_test(DirectoriesAreFlushedAndWalkedByComponent),
       cmocka_unit_test(ReadingBeyondTheEndTellsWhereTheBytesEnd),
       cmocka_unit_test(AMappingOutlivesItsFile),
+      cmocka_unit_test(ALinkToADirectoryIsFollowedOnlyWhereThatIsAsked),
+      cmocka_unit_test(ADirectorysPathMayEndInDots),
       cmocka_unit_test(FilesNeverTakeAStandardDescriptor),
       cmocka_unit_test(RandomBytesDifferEachTime),
   };
