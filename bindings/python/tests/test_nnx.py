@@ -176,6 +176,17 @@ def test_layers_that_were_tied_restore_into_ones_that_are_not(saved):
     assert bits(model.tied.kernel[...]) == bits(model_of(0).layers[0].kernel[...])
 
 
+def test_a_checkpoint_need_not_have_the_other_names_of_a_leaf(path):
+    treering.save(path, nnx.state(model_of(0)))
+    for only in (..., nnx.Any(...), nnx.PathContains("kernel")):
+        model = tnx.load_model(path, model_of(1), only)
+        assert bits(model.tied.kernel[...]) == bits(model_of(0).layers[0].kernel[...])
+    del model.norm
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        tnx.load_model(path, model)
+    assert caught.value.missing == [] and "norm/mean" in caught.value.unexpected
+
+
 def test_a_target_need_not_have_the_other_names_of_a_leaf(saved):
     state = nnx.state(nnx.eval_shape(lambda: model_of(1)))
     assert "tied" not in state
@@ -366,6 +377,29 @@ def test_filters_see_trees_that_are_no_states(path):
     other = nnx.State({"opt": {1: {"x": nnx.Param(jnp.ones(1))}}})
     with pytest.raises(treering.StructureMismatchError, match="opt/1"):
         tnx.load_model(path, other, nnx.PathContains("x"))
+
+
+def test_steps_of_a_run_and_items_are_models_too(tmp_path):
+    with treering.CheckpointManager(tmp_path / "run") as manager:
+        for step in (1, 2):
+            manager.save(step, items={"model": nnx.state(model_of(step)), "other": {"x": 1}})
+    for step, seed in ((1, 1), (2, 2), (None, 2)):
+        model = tnx.load_model(tmp_path / "run", model_of(9), step=step, item="model")
+        assert_same(nnx.state(model), nnx.state(model_of(seed)))
+        scale = tnx.load_model(tmp_path / "run", only=nnx.BatchStat, step=step, item="model")
+        assert_same(scale, nnx.state(model_of(seed), nnx.BatchStat))
+
+
+def test_a_damaged_checkpoint_leaves_the_model_as_it_was(saved):
+    data = bytearray(saved.read_bytes())
+    at = data.index(np.asarray(model_of(0).layers[1].kernel[...]).tobytes())
+    data[at + 5] ^= 1
+    saved.write_bytes(data)
+    model = model_of(3)
+    for only in (..., nnx.Param):
+        with pytest.raises(treering.CorruptionError, match="layers/"):
+            tnx.load_model(saved, model, only)
+    assert_same(nnx.state(model), nnx.state(model_of(3)))
 
 
 def bytes_read():

@@ -30,6 +30,7 @@ from flax.nnx import State
 from jax.sharding import Mesh
 
 from .. import _load, _save
+from .._errors import StructureMismatchError
 from .._opening import AnyPath
 from .._progress import Progress
 from ._leaves import Stored, chosen_of, flat, leaves_of, units_of
@@ -124,10 +125,15 @@ def load_model(
         if mesh is not None:
             specs = {place: declared(leaf) for place, leaf in wanted.items()}
             wanted = laid_out(wanted, specs, mesh)
+    restored = None
     if wanted is not None and whole:
         target = nnx.from_flat_state(wanted)
-        restored = flat(_load.load(path, target, step=step, **arguments))
-    else:
+        try:
+            restored = flat(_load.load(path, target, step=step, **arguments))
+        except StructureMismatchError:
+            if len(set(map(id, wanted.values()))) == len(wanted):
+                raise  # else the checkpoint may have one name of what the model has under several
+    if restored is None:
         stored = Stored(path, step, item)
         chosen = chosen_of(stored.leaves, only)
         if wanted is None:

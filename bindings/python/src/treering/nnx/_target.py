@@ -10,7 +10,7 @@ import jax
 from .._errors import StructureMismatchError
 from .._ffi import lib
 from .._flatten import display
-from ._layout import Path
+from ._layout import Path, nnx
 from ._leaves import Stored
 
 _UNEXPECTED = object()
@@ -29,8 +29,10 @@ def target_of(stored: Stored, wanted: dict[Path, Any], required: dict[Path, Any]
         leaves.append(wanted.get(place, left_out))
     tree = _as_target(jax.tree_util.tree_unflatten(stored.structure, leaves))
     if required is not None:
+        named = {id(leaf) for place, leaf in wanted.items() if place in stored.leaves}
         for place, leaf in wanted.items():
-            if place not in stored.leaves:
+            shared = isinstance(leaf, nnx.Variable) and id(leaf) in named
+            if place not in stored.leaves and not shared:  # one of its names is enough
                 _insert(tree, place, leaf)
     return tree
 
