@@ -436,14 +436,14 @@ def checkpointer_sequence(chosen, operations, folder):
 
 # ---- free functions
 
-places = st.sampled_from(["p", "q"])
+places = st.sampled_from(["p", "p", "p", "q"])
 free_operation = st.one_of(
     st.tuples(st.just("save"), places, contents, st.booleans()),
     st.tuples(st.just("save_async"), places, contents, st.booleans()),
     st.tuples(st.just("save_checkpointables"), places,
               st.sampled_from([("state", "more"), ("more",), ("", "x"), ("metrics",), (), ("a", "b")]), contents),
-    st.tuples(st.sampled_from(["load", "load_partial"]), places, targets,
-              st.sampled_from(["AUTO", "AUTO", "state", "more", "none such", "", "metrics", None])),
+    st.tuples(st.sampled_from(["load", "load", "load_partial"]), places, targets,
+              st.sampled_from([*["AUTO"] * 6, "state", "more", "none such", "", "metrics", None])),
     st.tuples(st.just("load_checkpointables"), places, st.sampled_from(["state", "more", "none such"]), targets),
     st.tuples(st.sampled_from(["metadata", "metadata_all", "is_orbax_checkpoint"]), places, st.none(), st.none()),
     st.tuples(st.just("delete"), places, st.sampled_from([None, None, "more", "state", "a/b"]), st.booleans()),
@@ -549,9 +549,9 @@ def test_a_checkpointer_answers_as_that_of_orbax_does(chosen, operations):
 
 
 @LIMITS
-@given(st.lists(free_operation, min_size=2, max_size=7))
-def test_free_functions_answer_as_those_of_orbax_do(operations):
-    run(free_sequence, operations)
+@given(contents, st.lists(free_operation, min_size=2, max_size=8))
+def test_free_functions_answer_as_those_of_orbax_do(content, operations):
+    run(free_sequence, [("save", "p", content, False), *operations])
 
 
 def test_every_deviation_is_a_heading_of_the_page():
