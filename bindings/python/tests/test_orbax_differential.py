@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from orbax_pair import Deviation, Different, Pair, plain
 
+import treering.orbax
 import treering.orbax as ours
 from treering.orbax.path import step as step_lib
 
@@ -43,7 +44,11 @@ def _forced_below(pair, call, theirs, ours):
 
 
 def _saving_after_a_failure(pair, call, theirs, ours):
-    """A save that raised: Orbax says that it is saving until one succeeds."""
+    """A save that raised: Orbax says that it is saving until one succeeds, or what it left behind is in
+    the next one's way."""
+    if isinstance(theirs.error, FileExistsError) and ours.error is None and pair.failed:
+        pair.over = True
+        return True
     return call[0] == "saving" and theirs.value is True and ours.value is False and pair.failed
 
 
@@ -92,7 +97,7 @@ def _wrong_shape(pair, call, theirs, ours):
 def _other_name(pair, call, theirs, ours):
     """The step exists under a name that this manager's format does not have."""
     hidden = call[0] == "save" and call[1] not in pair.steps_before
-    return hidden and theirs.value is True and isinstance(ours.error, ValueError) and (
+    return hidden and isinstance(ours.error, treering.orbax.StepAlreadyExistsError) and (
         pair.folders[1].joinpath("STORE").exists() and call[1] in step_lib.checkpoint_steps(pair.folders[1])
     )  # fmt: skip
 
