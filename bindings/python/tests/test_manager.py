@@ -4,13 +4,15 @@ import doctest
 import errno
 import os
 import socket
+import threading
+import warnings
 
 import numpy as np
 import pytest
 from conftest import difference
 
 import treering
-from treering import CheckpointManager, policies
+from treering import CheckpointManager, _versions, policies
 
 
 def tree(step):
@@ -403,6 +405,64 @@ def test_what_a_keep_policy_raises_drops_nothing_and_is_said(run):
         manager.prune()
     with pytest.raises(ValueError, match="1 values for 3"):
         manager.prune(lambda versions: [True], dry_run=False)
+
+
+def test_what_a_keep_policy_raises_in_the_background_is_said_and_raised_by_no_other_call(run):
+    main = threading.get_ident()
+
+    def ask(versions):
+        if threading.get_ident() != main:
+            raise ZeroDivisionError("no")
+        return [False] * len(versions)
+
+    manager = run(keep_policies=ask, asynchronous=True)
+    for step in range(2):
+        manager.save(step, 0)
+        with pytest.warns(RuntimeWarning, match=f"step {step} .*ZeroDivisionError"):
+            manager.wait_until_finished()
+    manager.save(2, 0)
+    with pytest.warns(RuntimeWarning, match="step 2 .*ZeroDivisionError"):
+        decisions = manager.prune(dry_run=False)
+    assert [decision.keep for decision in decisions] == [False, False, True]
+    assert manager.all_steps() == [2]
+
+
+def test_a_warning_that_is_an_error_hides_no_failure(run):
+    def ask(versions):
+        assert saved.wait(60)
+        raise ZeroDivisionError("no")
+
+    def broken(done, total):
+        raise KeyError("planted")
+
+    saved, manager = threading.Event(), run(keep_policies=ask, asynchronous=True, save_queue=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        manager.save(0, 0)
+        manager.save(1, 0, progress=broken)
+        saved.set()
+        with pytest.raises(RuntimeWarning, match="ZeroDivisionError"):
+            manager.wait_until_finished()
+        with pytest.raises(KeyError, match="planted"):
+            manager.wait_until_finished()
+        manager.wait_until_finished()
+    assert manager.all_steps() == [0]
+
+
+def test_a_save_is_listed_no_more_often_the_longer_the_run(run, monkeypatch):
+    asked = []
+    real = _versions._raw
+    monkeypatch.setattr(_versions, "_raw", lambda *args: asked.append(args) or real(*args))
+    manager = run(max_to_keep=2)
+    manager.save(0, 0)
+    before = len(asked)
+    for step in range(1, 30):
+        assert manager.save(step, 0, force=step % 2 == 0)
+    assert len(asked) == before
+    with pytest.raises(FileExistsError):
+        manager.save(29, 0, force=True)
+    manager.reload()
+    assert manager.save(30, 0)
 
 
 def test_a_step_without_the_metric_stays_unless_told_otherwise(run):

@@ -306,6 +306,37 @@ def test_nothing_is_left_behind_by_a_failure(run, tmp_path):
     assert manager.all_steps() == [] and os.listdir(tmp_path / "run/data") == []
 
 
+def test_close_raises_the_first_failure_and_says_the_others(run, gate, capfd):
+    manager = run(save_queue=5, keep_policies=gate)
+    manager.save(0, 0)
+
+    def broken(done, total):
+        raise ZeroDivisionError("planted")
+
+    with small_files(100_000):
+        for step in 1, 2, 3:
+            manager.save(step, np.zeros(BIG))
+        manager.save(4, 0, progress=broken)
+        gate.opened.set()
+        with pytest.raises(OSError) as caught:
+            manager.close()
+    assert caught.value.errno == errno.EFBIG
+    said = capfd.readouterr().err
+    assert said.count("failed too: StorageError") == 2 and said.count("ZeroDivisionError: planted") == 1
+
+
+def test_close_says_what_it_cancelled_besides_what_it_raises(run, gate, capfd):
+    manager = run(keep_policies=gate, save_queue=3)
+    manager.save(1, 0)
+    assert gate.entered.wait(LIMIT)
+    manager.save(2, 0)
+    manager._handle.raised.append(ZeroDivisionError("planted"))  # by the progress of an ended save
+    threading.Timer(0.2, gate.opened.set).start()
+    with pytest.raises(ZeroDivisionError):
+        manager.close(timeout=0.01)
+    assert "failed too: TimedOutError" in capfd.readouterr().err
+
+
 def test_the_exception_of_a_with_block_is_not_replaced(run, capfd):
     with pytest.raises(ZeroDivisionError) as caught:
         with run() as manager:
@@ -482,20 +513,30 @@ def test_a_forked_child_has_no_manager_and_its_end_does_not_hurt_its_parents(tmp
     assert (code, out, err) == (0, "still locked\n[1, 2]\n", "")
 
 
-def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path):
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_forked_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path, waiting):
     read, write = os.pipe()
     text = """
-        import treering, os, signal, sys
-        manager = treering.CheckpointManager(sys.argv[1])
+        import time, threading, treering, os, signal, sys
+        entered, go = threading.Event(), threading.Event()
+        def keep(versions):
+            return entered.set() or [go.wait()] * len(versions)
+        manager = treering.CheckpointManager(sys.argv[1], keep_policies=keep)
         manager.save(1, 0)
-        manager.wait_until_finished()
+        if sys.argv[2] == "True":
+            threading.Thread(target=manager.wait_until_finished, daemon=True).start()
+            while not (entered.is_set() and manager._handle.lock.locked()):
+                time.sleep(0.001)
+        else:
+            go.set()
+            manager.wait_until_finished()
         if os.fork() == 0:
             print("child", flush=True)
             sys.stdin.read()
             os._exit(0)
         signal.pause()
     """
-    command = [sys.executable, "-c", textwrap.dedent(text), tmp_path / "run"]
+    command = [sys.executable, "-c", textwrap.dedent(text), tmp_path / "run", str(waiting)]
     with subprocess.Popen(command, stdin=read, stdout=subprocess.PIPE, text=True) as parent:
         os.close(read)
         assert parent.stdout.readline() == "child\n"

@@ -56,7 +56,8 @@ class CheckpointManager(Reading):
     once. A program that ends without `close` finishes the running save, or says on stderr that it
     did not.
 
-    Methods may be called from several threads. Ctrl-C ends every wait, and the manager stays usable.
+    Methods may be called from several threads. Ctrl-C ends every wait, and the manager stays usable;
+    while `save` copies for the background, it is seen when the copy is made.
     In a forked child a manager is of no use (WrongStateError); its parent's goes on.
 
     Args:
@@ -220,7 +221,7 @@ class CheckpointManager(Reading):
                     )
                 return False
             running = step in self._handle.steps_in_flight()
-            exists = running or _versions.has(pointer, step)
+            exists = running or self._handle.has(step)
             if exists and not overwrite:
                 what = "is being saved" if running else "exists already"
                 raise _errors.AlreadyExistsError(

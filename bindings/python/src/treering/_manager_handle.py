@@ -8,7 +8,8 @@
 # A save that was begun is finished, whatever becomes of the manager: when it is closed, when it is
 # dropped without being closed, when the interpreter exits. What could not be finished then is said
 # on stderr, since nobody is left to raise it to. A forked child has no part in any of this: its
-# copy of the handle is freed at once, so that it does not hold the lock after its parent's death.
+# copy of the handle is freed at once, so that it does not hold the lock after its parent's death,
+# whatever calls the parent's other threads were in: they are not there to come back.
 from __future__ import annotations
 
 import contextlib
@@ -27,7 +28,7 @@ from ._ffi import ffi, lib
 from ._logging import INFO, WARNING, log
 from ._nodes import options
 from ._calls import calling
-from ._versions import store_info
+from ._versions import has, latest_of, store_info
 
 SLICE = 0.05  # seconds: how long Ctrl-C may go unseen
 _live: set[Handle] = set()  # handles that are to be closed
@@ -47,6 +48,13 @@ def shout(message: str) -> None:
     print(f"treering: {message}", file=sys.stderr, flush=True)
 
 
+def _without_one_cancelled(failures: list[BaseException]) -> list[BaseException]:
+    for at, failure in enumerate(failures):
+        if isinstance(failure, _errors.CancelledError):
+            return failures[:at] + failures[at + 1 :]
+    return failures
+
+
 class Handle:
     def __init__(self, pointer: Any, directory: str, arrays: Any) -> None:
         self.pointer = pointer
@@ -57,7 +65,9 @@ class Handle:
         self.process = os.getpid()
         self.closed = False
         self.in_flight: list[tuple[int, Any, Any]] = []  # (step, pending, watch)
-        self.raised: list[BaseException] = []  # by functions that were told of the progress of a save
+        # By functions that were told of the progress of a save, and warnings that are errors.
+        self.raised: list[BaseException] = []
+        self.asked: int | None = None  # no step is above this; None: not known
         _live.add(self)
         first_at_exit(_at_exit)
 
@@ -97,13 +107,18 @@ class Handle:
         with self.lock:
             self.owner = me
             try:
-                yield self.use()
+                pointer = self.use()
+                for policies in self.save_policies, self.keep_policies:
+                    policies.take_error(own=True)  # of an earlier call, which nobody told
+                yield pointer
             finally:
                 self.owner = None
+                if self.process != os.getpid():  # a callback has forked, see abandon
+                    ffi.release(self.pointer)
 
     def check(self, status: int, error: Any, policies: Any = None) -> None:
         """Raises what a status means, or what a function among `policies` raised during the call."""
-        raised = None if policies is None else policies.take_error()
+        raised = None if policies is None else policies.take_error(own=True)
         if raised is not None:
             raise raised
         with _errors.about(self.directory):
@@ -132,7 +147,10 @@ class Handle:
             saved, error = options("treering_saved"), new_error()
             status = lib.treering_pending_wait(saved, pending, 0, error)
             if status == 0:
-                self.saved(step, saved)
+                try:
+                    self.saved(step, saved)
+                except Warning as raised:  # where warnings are errors; other saves go on being told
+                    self.raised.append(raised)
             else:
                 why = error_of(error).message
                 log(WARNING, "step %d of '%s' was not saved: %s", step, self.directory, why)
@@ -155,13 +173,22 @@ class Handle:
         if saved.retention_status == 0:
             return
         name = ffi.string(lib.treering_status_name(saved.retention_status)).decode()
-        raised = self.keep_policies.take_error()
+        raised = self.keep_policies.take_error(own=False) or self.keep_policies.take_error(own=True)
         why = name if raised is None else f"a keep policy raised {raised!r}"
         warnings.warn(
             f"step {step} of '{self.directory}' is saved, but old steps could not be dropped: {why}",
             RuntimeWarning,
             stacklevel=5,
         )
+
+    def has(self, step: int) -> bool:
+        """Whether a step is on the disk; within `exclusive`. C keeps every record that it has shown
+        until the manager's end, so it is not asked for steps above all others."""
+        if self.asked is None:
+            latest = latest_of(self.pointer)
+            self.asked = -1 if latest is None else latest
+        above, self.asked = step > self.asked, max(step, self.asked)
+        return not above and has(self.pointer, step)
 
     def saving(self) -> int:
         return int(store_info(self.use()).saving)
@@ -238,21 +265,40 @@ class Handle:
         """Finishes what is in flight, within `timeout` seconds; raises what was not told yet."""
         if self.closed or self.process != os.getpid():
             return
-        failure = None
+        failures: list[BaseException] = []
         try:
             self.wait(timeout)
         except Exception as exception:  # what a progress function raised is one of them
-            failure = exception
+            failures.append(exception)
         with self.exclusive() as pointer:
-            error = new_error()
-            status = lib.treering_manager_close(pointer, 0, error)
-            if status != 0 and failure is None:
-                failure = error_of(error)
-                failure.path = self.directory
+            told = self._close(pointer)
             self.reap()
             self.forget()
-        if failure is not None:
-            raise failure
+        for _ in self.raised:  # by what it raised, a progress function has cancelled its save
+            told = _without_one_cancelled(told)
+        failures += [*self.raised, *told]
+        self.raised = []
+        for failure in failures[1:]:
+            why = f"{type(failure).__name__}: {failure}"
+            if hasattr(failures[0], "add_note"):
+                failures[0].add_note(f"and a save had failed too: {why}")
+            shout(f"a save of '{self.directory}' failed too: {why}")
+        if failures:
+            raise failures[0]
+
+    def _close(self, pointer: Any) -> list[BaseException]:
+        """Closes the C manager; all failures that no call has told yet."""
+        failures: list[BaseException] = []
+        while True:
+            error = new_error()
+            status = lib.treering_manager_close(pointer, 0, error)
+            if status == 0:
+                return failures
+            failure = error_of(error)
+            failure.path = self.directory
+            failures.append(failure)
+            if status_class(status) == lib.TREERING_WRONG_STATE:  # which would be told for ever
+                return failures
 
     def forget(self) -> None:
         self.closed = True
@@ -261,11 +307,15 @@ class Handle:
         self.keep_policies.close()
 
     def abandon(self) -> None:
-        """In a forked child."""
-        if self.lock.acquire(blocking=False):
-            ffi.release(self.pointer)
-        else:  # a thread that is not here any more was changing it
+        """In a forked child. Only the thread that forked is here: unless a callback has forked, in
+        the middle of a call, nobody is using the C handle."""
+        me = threading.get_ident()
+        if self.owner == me:
+            pass  # it is freed when that call ends
+        elif me in calling:  # the library's thread, whose state is never freed
             ffi.gc(self.pointer, None)
+        else:
+            ffi.release(self.pointer)
         self.lock = threading.Lock()
         self.in_flight = []
 

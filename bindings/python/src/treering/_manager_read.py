@@ -174,6 +174,7 @@ class Reading:
         """Sees what other processes have saved and deleted."""
         error = new_error()
         with self._handle.exclusive() as pointer:
+            self._handle.asked = None
             self._handle.check(lib.treering_manager_reload(pointer, error), error)
 
     def _version(self, step: int) -> Version:

@@ -20,20 +20,22 @@ _functions: dict[int, Function] = {}  # number -> Function
 
 
 class Function:
-    """A function among policies. `error` is what it raised last."""
+    """A function among policies. `errors` are what it raised last, on each thread."""
 
     def __init__(self, call: Any) -> None:
         self.call = call
         self.number = next(_numbers)
-        self.error: BaseException | None = None
+        self.errors: dict[int, BaseException] = {}
         _functions[self.number] = self
 
     def close(self) -> None:
         _functions.pop(self.number, None)
 
-    def take_error(self) -> Any:
-        error, self.error = self.error, None
-        return error
+    def take_error(self, own: bool) -> Any:
+        """What it raised on this thread, or on others; once."""
+        me = threading.get_ident()
+        found = [thread for thread in list(self.errors) if (thread == me) == own]
+        return next((self.errors.pop(thread) for thread in found), None)
 
     def run(self, *arguments: Any, check: Any = bool) -> Any:
         """(what `check` makes of the answer, True), or (None, False) if something raised."""
@@ -43,7 +45,7 @@ class Function:
         try:
             return check(self.call(*arguments)), True
         except BaseException as error:  # KeyboardInterrupt too: it is raised again when C returns
-            self.error = error
+            self.errors[me] = error
             return None, False
         finally:
             if not nested:
@@ -149,8 +151,10 @@ class Array:
         for function in self.functions:
             function.close()
 
-    def take_error(self) -> Any:
-        errors = [function.take_error() for function in self.functions]
+    def take_error(self, own: bool) -> Any:
+        """What one of the functions raised on this thread, if `own`, or else on others: saves in the
+        background ask them too, and what they raise there is no failure of a call made here."""
+        errors = [function.take_error(own) for function in self.functions]
         return next((error for error in errors if error is not None), None)
 
 
