@@ -927,8 +927,9 @@ typedef struct treering_manager_options {
   uint64_t keep_policy_count;
   uint32_t verify_before_prune; /* 1: read back the new version before old ones are dropped */
   uint32_t save_queue;          /* asynchronous saves in flight at most; 0: 1 */
-  uint64_t staging_bytes;       /* budget of copies for asynchronous saves; 0: 1 GiB */
-  const char* metadata;         /* JSON, stored once, when the directory is created */
+  uint64_t staging_bytes; /* budget of copies of leaves for each asynchronous save, beside which
+                             documents and blobs are copied whole; 0: 1 GiB */
+  const char* metadata;   /* JSON, stored once, when the directory is created */
   uint64_t metadata_size;
   uint32_t keep_leftovers; /* 1: what dead saves left stays, for treering_manager_rebuild */
   uint32_t reserved;       /* zero */
@@ -944,8 +945,8 @@ treering_status treering_manager_open(treering_manager** out, const char* path, 
                                       treering_error* error);
 /* Waits for the saves in flight, up to the timeout (ms; negative: as long as it takes); what has
  * not been committed by then is cancelled, never committed half. Unlocks. Answers the failure that
- * no call has told yet, TIMEOUT if a save was cancelled for lack of time. The manager then only
- * waits to be freed. @since 0.1 */
+ * no call has told yet, TIMEOUT if a save was cancelled for lack of time; with several, calling
+ * again tells the next, until OK. The manager then only waits to be freed. @since 0.1 */
 treering_status treering_manager_close(treering_manager* manager, int64_t timeout_ms,
                                        treering_error* error);
 /* Closes without waiting if it was not closed, and frees. */
@@ -979,7 +980,8 @@ typedef struct treering_step_options {
    * ignored. A version saved not durable counts as kept, also after opening again, and older ones
    * may be dropped for it: only for stores that a power loss may take as a whole. */
   const treering_save_options* save;
-  /* Asynchronous: called once, on the library's thread, when a save that was begun has ended. */
+  /* Asynchronous: called once, on the library's thread, when a save that was begun has ended. It
+   * must not free the manager; what waits for saves answers WRONG_STATE there. */
   void (*finished)(void* user, treering_status status);
   void* user;
 } treering_step_options;
@@ -1029,8 +1031,8 @@ typedef struct treering_pending treering_pending;
 /* Saves a step in the background: returns when the data are safe from the caller's hands. `*out` is
  * NULL if the policies said no. Waits while `save_queue` saves are in flight. A failure of an
  * earlier save that no call has told yet is told here, and nothing is done. Its own failure is told
- * by the first of the next save, wait and close, exactly once there; the handle and the callback
- * keep it. @since 0.1 */
+ * by the first of the next save that is begun, wait, delete, prune, rebuild and close, exactly once
+ * there; the handle and the callback keep it. @since 0.1 */
 treering_status treering_manager_save_async(treering_pending** out, treering_manager* manager,
                                             int64_t step, const treering_save_item* items,
                                             uint64_t element_size, uint64_t count,
@@ -1054,7 +1056,7 @@ typedef struct treering_save_state {
 treering_status treering_pending_state(treering_save_state* out, const treering_pending* pending,
                                        treering_error* error);
 /* Waits for the end, up to the timeout (ms; negative: no limit), and answers how the save ended;
- * *out_saved (may be NULL) is filled on OK and OUTCOME_UNKNOWN, without what retention did.
+ * *out_saved (may be NULL) is filled on OK and OUTCOME_UNKNOWN, with what retention did.
  * TIMEOUT. @since 0.1 */
 treering_status treering_pending_wait(treering_saved* out_saved, const treering_pending* pending,
                                       int64_t timeout_ms, treering_error* error);

@@ -45,6 +45,8 @@ treering_saved ExportResult(const manager::SaveResult& result) {
   std::memcpy(out.attempt, result.attempt.data(), sizeof(out.attempt));
   out.file_size = result.file_size;
   CopyDigest(result.content, out.content);
+  out.retention_status = static_cast<treering_status>(result.retention.code());
+  out.dropped = result.dropped;
   return out;
 }
 

@@ -7,6 +7,7 @@
 // has one spelling: parsing makes the name again and compares.
 #include "format/names.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "codec/hash.h"
@@ -91,6 +92,15 @@ bool ParseAttemptName(const Uuid& store, std::string_view name, int64_t* step, U
   *step = static_cast<int64_t>(number);
   *bits = found;
   return true;
+}
+
+bool LooksLikeAttempt(std::string_view name) {
+  constexpr size_t kHex = kBitsHex + kTagHex;
+  if (name.size() < kStepDigits + 1 + kHex) return false;
+  const std::string_view step = name.substr(0, name.size() - 1 - kHex);
+  const std::string_view hex = name.substr(name.size() - kHex);
+  return IsDigits(step) && name[step.size()] == '-' &&
+         std::all_of(hex.begin(), hex.end(), [](char c) { return HexDigit(c) >= 0; });
 }
 
 std::string TemporaryRecordName(std::string_view attempt_name) {

@@ -26,6 +26,9 @@ bool ParseRecordName(std::string_view name, uint64_t* number);
 std::string AttemptName(const Uuid& store, int64_t step, const Uuid& bits);
 bool ParseAttemptName(const Uuid& store, std::string_view name, int64_t* step, Uuid* bits);
 
+// The form alone: a store made it, whichever.
+bool LooksLikeAttempt(std::string_view name);
+
 // ".<attempt name>.tmp": a record that was not committed yet.
 std::string TemporaryRecordName(std::string_view attempt_name);
 bool ParseTemporaryRecordName(const Uuid& store, std::string_view name);

@@ -32,6 +32,7 @@ Status StepExists(const std::string& store, int64_t step) {
 }  // namespace
 
 Status Store::RecordsLost() const {
+  if (!records_lost_.load() || catalog()->newest() != 0) return {};
   return Status(
       Code::kCorrupt,
       "'" + name_ +
@@ -45,7 +46,11 @@ Result<std::unique_ptr<Attempt>> Store::Begin(int64_t step, const storage::Write
   std::unique_ptr<Attempt> attempt(new Attempt());  // before the lock, which its end takes too
   const std::lock_guard<std::mutex> hold(mutex_);
   TR_RETURN_IF_ERROR(Usable());  // closed meanwhile: the lock is gone
-  if (records_lost_ && catalog()->newest() == 0) return RecordsLost();
+  TR_RETURN_IF_ERROR(RecordsLost());
+  if (!lone_.empty() && options_.sweep && lock_ != nullptr && catalog()->newest() == 0) {
+    TR_RETURN_IF_ERROR(RemoveData({lone_}));  // for good: two that are whole would look like loss
+    lone_.clear();
+  }
   attempt->step_ = step;
   attempt->durable_ = durable;
   attempt->started_ = root_->Now();
@@ -111,6 +116,7 @@ Status Store::Commit(Attempt* attempt, format::ManifestRecord record, bool overw
   if (!overwrite && catalog()->Find(attempt->step_) != nullptr) {
     return StepExists(name_, attempt->step_);
   }
+  TR_RETURN_IF_ERROR(RequireData(*attempt, record));
   if (!base::Planted(2) && attempt->durable_) TR_RETURN_IF_ERROR(data_->Sync());
   record.kind = format::kVersionRecord;
   record.step = attempt->step_;
@@ -122,6 +128,21 @@ Status Store::Commit(Attempt* attempt, format::ManifestRecord record, bool overw
   attempt->kept_ = committed.ok() || committed.code() == Code::kOutcomeUnknown;
   if (base::Planted(5) && attempt->kept_) static_cast<void>(attempt->Seal());
   return committed;
+}
+
+// Somebody who had no business here, or a second writer after LOCK was deleted by hand, may have
+// removed the data meanwhile; then there must be no record of them.
+Status Store::RequireData(const Attempt& attempt, const format::ManifestRecord& record) const {
+  if (base::Planted(5)) return {};
+  const auto folder = data_->OpenChild(attempt.folder_);
+  auto file = folder.ok() ? (*folder)->OpenToRead(format::kContainerName)
+                          : Result<std::unique_ptr<storage::ReadableFile>>(folder.status());
+  if (file.ok() && (*file)->size() == record.files.front().size) return {};
+  if (!file.ok() && file.status().code() != Code::kNotFoundFile) return file.status();
+  return Status(Code::kBusyConflict,
+                "the data of " + StepName(attempt.step_) + " of '" + name_ +
+                    "' were removed or changed while it was saved, so nothing was committed; is "
+                    "there a second writer? Never delete the file LOCK");
 }
 
 Status Store::CommitRecord(format::ManifestRecord record, const std::string& attempt, bool durable,

@@ -129,6 +129,7 @@ Result<std::vector<Record>> Manager::CandidatesFor(int64_t step, const FindOptio
             " that are not, the first: " + std::string(catalog->bad().front().why.message()));
   }
   if (versions.empty()) {
+    TR_RETURN_IF_ERROR(store_->RecordsLost());
     return Status(Code::kNotFound, "'" + name() + "' has no versions yet; save one first");
   }
   if (step == kLatest) {

@@ -157,11 +157,14 @@ Status Manager::CheckStep(int64_t step, const std::vector<SaveItem>& items,
   return CheckJson(options.metadata, "the metadata");
 }
 
+bool Manager::IsInFlight(int64_t step) const {
+  const std::lock_guard<std::mutex> hold(in_flight_mutex_);
+  return in_flight_.count(step) != 0;
+}
+
 Status Manager::CheckFree(int64_t step, bool overwrite) const {
   if (overwrite) return {};
-  const std::vector<std::pair<int64_t, int64_t>> running = InFlight();
-  const bool in_flight = std::any_of(running.begin(), running.end(),
-                                     [step](const auto& save) { return save.first == step; });
+  const bool in_flight = IsInFlight(step);
   if (!in_flight && store_->catalog()->Find(step) == nullptr) return {};
   return Status(Code::kAlreadyExists,
                 "step " + std::to_string(step) + " of '" + name() +
@@ -173,8 +176,10 @@ Result<bool> Manager::Wanted(int64_t step, const std::vector<SaveItem>& items,
                              const StepOptions& options) const {
   if (!options.force) {
     TR_RETURN_IF_ERROR(store_->Usable());
-    // With `overwrite` an existing step is what the caller means; policies look at new ones.
-    const bool again = options.overwrite && store_->catalog()->Find(step) != nullptr;
+    // With `overwrite` an existing step is what the caller means, also one that is being saved;
+    // policies look at new ones.
+    const bool again =
+        options.overwrite && (store_->catalog()->Find(step) != nullptr || IsInFlight(step));
     if (!again) {
       TR_ASSIGN_OR_RETURN(const bool wanted, ShouldSave(step));
       if (!wanted && CheckFree(step, options.overwrite).ok()) return false;

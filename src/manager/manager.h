@@ -150,6 +150,7 @@ class Manager {
                                                   const std::vector<Record>& versions) const;
   // Step and time of the beginning of each save in flight.
   std::vector<std::pair<int64_t, int64_t>> InFlight() const;
+  bool IsInFlight(int64_t step) const;
   base::Status WriteContainer(Job* job, manager::Save* save, storage::WritableFile* file,
                               container::Summary* summary);
   base::Status RunJob(Job* job, manager::Save* save, Saved* out);

@@ -50,9 +50,14 @@ Status ReadItems(const container::Container& container, format::ManifestRecord* 
   return {};
 }
 
-// The record that the container of an orphan would have had.
-Status Describe(const container::Container& container, const Store::Orphan& orphan,
-                format::ManifestRecord* record) {
+// The record that the container of an orphan would have had. *opened: it is a container, so it is
+// not what a dead attempt leaves, even if some of its leaves are damaged.
+Status Describe(const Store& store, const Store::Orphan& orphan, format::ManifestRecord* record,
+                bool* opened) {
+  TR_ASSIGN_OR_RETURN(auto file, store.OpenOrphan(orphan));
+  TR_ASSIGN_OR_RETURN(const auto whole, container::Container::Open(std::move(file), {}));
+  const container::Container& container = *whole;
+  *opened = true;
   tree::Report report;
   TR_RETURN_IF_ERROR(container::Verify(container, {}, &report));
   TR_ASSIGN_OR_RETURN(const std::string_view text, container.metadata());
@@ -103,17 +108,16 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
   bool open_questions = false;  // about what a damaged record may have named
   for (const Store::Orphan& orphan : orphans) {
     Lost candidate{orphan, {}};
-    auto file = store_->OpenOrphan(orphan);
-    Status whole = std::move(file.status());
-    if (whole.ok()) {
-      auto container = container::Container::Open(std::move(*file), {});
-      whole = container.ok() ? Describe(**container, orphan, &candidate.record)
-                             : std::move(container.status());
-    }
+    bool opened = false;
+    Status whole = Describe(*store_, orphan, &candidate.record, &opened);
     if (whole.ok()) {
       by_step[orphan.step].push_back(std::move(candidate));
     } else {
-      open_questions = open_questions || !IsDamage(whole.code());
+      open_questions = open_questions || opened || !IsDamage(whole.code());
+      if (opened) {
+        whole = Status(whole.code(), std::string(whole.message()) +
+                                         "; what is intact in it can be read by its path");
+      }
       report->Add(NotTaken(orphan.folder, whole));
     }
   }
@@ -123,7 +127,8 @@ Result<uint64_t> Manager::Rebuild(tree::Report* report) {
     if (known || candidates.size() > 1) {
       open_questions = true;
       const Status why(Code::kAlreadyExists,
-                       known ? "the step has a record already"
+                       known ? "the step has a record already; if that version is the right one, "
+                               "move this folder away"
                              : "several whole containers claim this step; move away all but one");
       for (const Lost& candidate : candidates) {
         report->Add(NotTaken(candidate.orphan.folder, why));

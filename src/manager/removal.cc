@@ -25,7 +25,11 @@ Status Store::NoSuchStep(int64_t step) const {
   const std::shared_ptr<const Catalog> now = catalog();
   const auto& versions = now->versions();
   std::string message = "'" + name_ + "' has no step " + std::to_string(step);
-  if (versions.empty()) return Status(Code::kNotFound, message + ", nor any other");
+  const std::string damaged =
+      now->bad().empty()
+          ? ""
+          : "; records that cannot be used: " + std::to_string(now->bad().size()) + ", see verify";
+  if (versions.empty()) return Status(Code::kNotFound, message + ", nor any other" + damaged);
   const auto at =
       std::lower_bound(versions.begin(), versions.end(), step,
                        [](const Record& r, int64_t wanted) { return r->step < wanted; });
@@ -33,7 +37,7 @@ Status Store::NoSuchStep(int64_t step) const {
   if (at != versions.begin()) message += " " + std::to_string((*(at - 1))->step) + " before it";
   if (at != versions.begin() && at != versions.end()) message += " and";
   if (at != versions.end()) message += " " + std::to_string((*at)->step) + " after it";
-  return Status(Code::kNotFound, message);
+  return Status(Code::kNotFound, message + damaged);
 }
 
 Status Store::Remove(const std::vector<int64_t>& steps) {
@@ -234,22 +238,27 @@ Status Store::SweepData(bool remove, std::vector<Leftover>* found) {
       orphans.push_back(entry.name);
     }
   }
-  // Several whole containers and no record at all: not dead attempts, but lost records.
-  const bool lost = now->newest() == 0 && orphans.size() > 1 && WholeContainers(orphans) > 1;
-  records_lost_ = lost;
-  const char* why = !now->bad().empty() ? "kept: a record is damaged, and may name it; rebuild"
-                    : lost              ? "kept: whole, and all records are lost; rebuild"
-                                        : "data of no version";
+  // Whole containers and no record at all: if there are several, records were lost. A single one
+  // may be that of a first save that was killed, or all that is left of a store that kept one
+  // version; it stays until somebody saves, who then has seen that there is no version.
+  const std::set<std::string> whole =
+      now->newest() == 0 ? WholeContainers(orphans) : std::set<std::string>();
+  records_lost_ = whole.size() > 1;
+  lone_ = whole.size() == 1 ? *whole.begin() : std::string();
   for (const std::string& folder : orphans) {
+    const char* why = !now->bad().empty() ? "kept: a record is damaged, and may name it; rebuild"
+                      : whole.count(folder) != 0 ? "kept: whole, and there is no record; rebuild"
+                                                 : "data of no version";
+    const bool dead = now->bad().empty() && whole.count(folder) == 0;
     bool complete = false;
-    if (remove && now->bad().empty() && !lost) TR_RETURN_IF_ERROR(RemoveFolder(folder, &complete));
+    if (remove && dead) TR_RETURN_IF_ERROR(RemoveFolder(folder, &complete));
     if (!complete) found->push_back({std::string(format::kDataName) + "/" + folder, true, why});
   }
   return remove && !orphans.empty() ? data_->Sync() : Status();
 }
 
-uint64_t Store::WholeContainers(const std::vector<std::string>& folders) const {
-  uint64_t whole = 0;
+std::set<std::string> Store::WholeContainers(const std::vector<std::string>& folders) const {
+  std::set<std::string> whole;
   for (const std::string& folder : folders) {
     const auto directory = data_->OpenChild(folder);
     auto file = directory.ok() ? (*directory)->OpenToRead(format::kContainerName)
@@ -260,7 +269,7 @@ uint64_t Store::WholeContainers(const std::vector<std::string>& folders) const {
     const bool broken = opened.code() == Code::kNotFoundFile ||
                         opened.code() == Code::kNotTreering ||
                         base::ClassOf(opened.code()) == static_cast<int>(Code::kCorrupt);
-    if (!broken) ++whole;
+    if (!broken) whole.insert(folder);
   }
   return whole;
 }

@@ -78,7 +78,10 @@ void Manager::Retain(int64_t saved, Saved* out) {
   std::vector<int64_t> dropped;
   if (decisions.ok()) {
     for (const PruneDecision& decision : *decisions) {
-      if (!decision.keep) dropped.push_back(decision.step);
+      // A version that was just acknowledged does not go at once, even if its step is a low one;
+      // the next save decides about it like any other.
+      const bool stays = decision.step == saved && !options_.drop_newest;
+      if (!decision.keep && !stays) dropped.push_back(decision.step);
     }
   }
   out->retention = decisions.ok() ? Status() : std::move(decisions.status());

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "manager/deadline.h"
+#include "storage/process.h"
 
 namespace treering::manager {
 
@@ -37,7 +38,8 @@ SaveState StateOf(Code code) {
 
 }  // namespace
 
-Save::Save(int64_t step, Finished finished) : step_(step), finished_(std::move(finished)) {
+Save::Save(int64_t step, Finished finished)
+    : step_(step), process_(storage::ProcessId()), finished_(std::move(finished)) {
   result_.step = step;
 }
 
@@ -60,6 +62,11 @@ SaveResult Save::result() const {
 }
 
 Status Save::Wait(int64_t timeout_ms) const {
+  if (storage::ProcessId() != process_) {
+    return Status(Code::kWrongStateForked, "the save belongs to process " +
+                                               std::to_string(process_) +
+                                               ", from which this one was forked");
+  }
   const Deadline deadline(timeout_ms);
   std::unique_lock<std::mutex> lock(mutex_);
   if (deadline.Wait(&changed_, &lock, [this] { return IsFinal(state_); })) return status_;

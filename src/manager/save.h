@@ -63,7 +63,7 @@ class Save {
   uint64_t total() const { return total_.load(std::memory_order_relaxed); }
 
   // Until a final state: then status(). kTimeout after timeout_ms (below 0: never), which says
-  // nothing about the save.
+  // nothing about the save. kWrongStateForked in a child that was forked meanwhile.
   base::Status Wait(int64_t timeout_ms) const;
   // Asks. A job that runs stops at its next report, unless its record was renamed, which commits
   // all the same; one that waits will not begin. Nothing happens to a save that is final.
@@ -90,6 +90,7 @@ class Save {
 
  private:
   const int64_t step_;
+  const int64_t process_;
   Finished finished_;  // used by CallBack alone
   std::atomic<bool> cancelled_{false};
   std::atomic<uint64_t> done_{0};

@@ -11,11 +11,13 @@
 // a job or a callback runs.
 #include "manager/save_queue.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <new>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,6 +68,7 @@ struct SaveQueue::State {
   Task* running = nullptr;
   uint64_t in_flight = 0;
   bool started = false;
+  std::atomic<std::thread::id> runner{};
   bool closed = false;                        // nothing more is taken in
   bool ending = false;                        // the thread returns
   std::vector<std::shared_ptr<Save>> untold;  // failed; room for those in flight is there
@@ -75,6 +78,7 @@ struct SaveQueue::State {
 
 // The thread.
 void SaveQueue::State::Run() {
+  runner.store(std::this_thread::get_id());
   std::unique_lock<std::mutex> lock(mutex);
   for (;;) {
     changed.wait(lock, [this] { return ending || !waiting.empty(); });
@@ -121,6 +125,10 @@ SaveQueue::SaveQueue(uint32_t limit) : state_(std::make_shared<State>(limit)) {}
 
 SaveQueue::~SaveQueue() {
   if (state_ == nullptr) return;
+  if (!RefuseOwnThread().ok()) {  // which cannot wait for itself
+    Abandon();
+    return;
+  }
   // Nobody is left to be told; the saves' own handles keep how they ended.
   const Status ignored = Close(0);
   static_cast<void>(ignored);
@@ -132,7 +140,15 @@ bool SaveQueue::busy() const {
   return state_->in_flight != 0;
 }
 
+Status SaveQueue::RefuseOwnThread() const {
+  if (state_ == nullptr || state_->runner.load() != std::this_thread::get_id()) return Status();
+  return Status(Code::kWrongState,
+                "a callback of a save in the background called what waits for that save; call it "
+                "from another thread");
+}
+
 Status SaveQueue::WaitForRoom(bool wait) {
+  TR_RETURN_IF_ERROR(RefuseOwnThread());
   TR_RETURN_IF_ERROR(TakeFailure());
   State& state = *state_;
   {
@@ -184,6 +200,7 @@ Status SaveQueue::TakeFailure() {
 
 Status SaveQueue::Wait(int64_t timeout_ms) {
   if (state_ == nullptr) return TakeFailure();
+  TR_RETURN_IF_ERROR(RefuseOwnThread());
   const Deadline deadline(timeout_ms);
   {
     State& state = *state_;
@@ -199,6 +216,7 @@ Status SaveQueue::Wait(int64_t timeout_ms) {
 
 Status SaveQueue::Close(int64_t timeout_ms) {
   if (state_ == nullptr) return TakeFailure();
+  TR_RETURN_IF_ERROR(RefuseOwnThread());
   const Deadline deadline(timeout_ms);
   State& state = *state_;
   {

@@ -63,6 +63,9 @@ class SaveQueue {
 
  private:
   struct State;
+  // kWrongState on the thread of the saves: there a callback would wait for itself.
+  base::Status RefuseOwnThread() const;
+
   std::shared_ptr<State> state_;
 };
 

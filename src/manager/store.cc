@@ -86,6 +86,14 @@ Result<bool> HasRecords(const storage::Directory& manifests) {
   });
 }
 
+// Folders that some store made, whichever it was.
+Result<bool> HasAttempts(const storage::Directory& data) {
+  TR_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, data.List());
+  return std::any_of(entries.begin(), entries.end(), [](const auto& entry) {
+    return entry.kind == storage::EntryKind::kDirectory && format::LooksLikeAttempt(entry.name);
+  });
+}
+
 Result<std::unique_ptr<storage::Directory>> OpenOrMake(storage::Directory* in,
                                                        std::string_view name) {
   auto made = in->MakeChild(name);
@@ -145,6 +153,10 @@ Result<std::unique_ptr<Store>> Store::Open(std::unique_ptr<storage::Directory> p
   if (!store->read_only()) TR_RETURN_IF_ERROR(store->RequireKnownFeatures());
   // Cleaning up is no condition of opening: what could not be removed is reported by Sweep(false).
   if (!store->read_only() && sweep) static_cast<void>(store->CleanUp());
+  // Without it, too, somebody has to see that records were lost.
+  if (store->catalog()->newest() == 0 && !(sweep && !store->read_only())) {
+    static_cast<void>(store->Sweep(false));
+  }
   return store;
 }
 
@@ -178,11 +190,12 @@ Status Store::Create() {
   if (!base::Planted(2)) TR_RETURN_IF_ERROR(parent_->Sync());  // who cannot, makes no store there
   TR_ASSIGN_OR_RETURN(manifests_, OpenOrMake(root_.get(), format::kManifestsName));
   TR_ASSIGN_OR_RETURN(data_, OpenOrMake(root_.get(), format::kDataName));
-  TR_ASSIGN_OR_RETURN(const bool damaged, HasRecords(*manifests_));
-  if (damaged) {
-    return Status(Code::kCorrupt, "'" + name_ +
-                                      "' has records but no file STORE; restore that file from a "
-                                      "copy of the directory, nothing was changed");
+  TR_ASSIGN_OR_RETURN(const bool records, HasRecords(*manifests_));
+  TR_ASSIGN_OR_RETURN(const bool checkpoints, HasAttempts(*data_));
+  if (records || checkpoints) {
+    return Status(Code::kCorrupt, "'" + name_ + "' has " + (records ? "records" : "checkpoints") +
+                                      " but no file STORE; restore that file from a copy of the "
+                                      "directory, nothing was changed");
   }
   format::StoreRecord record;
   TR_RETURN_IF_ERROR(root_->Random(record.uuid.data(), record.uuid.size()));
@@ -205,7 +218,16 @@ Status Store::Create() {
 
 Status Store::OpenDirectories() {
   TR_RETURN_IF_ERROR(ReadStoreRecord());
-  TR_ASSIGN_OR_RETURN(manifests_, root_->OpenChild(format::kManifestsName));
+  // Who keeps leftovers comes to rebuild, for which the folder must be there.
+  auto manifests = read_only() || options_.sweep ? root_->OpenChild(format::kManifestsName)
+                                                 : OpenOrMake(root_.get(), format::kManifestsName);
+  if (!manifests.ok() && manifests.status().code() == Code::kNotFoundFile) {
+    return Status(Code::kCorrupt, "the folder '" + name_ +
+                                      "/manifests' is lost; bring it back, or rebuild the records "
+                                      "from the checkpoints");
+  }
+  if (!manifests.ok()) return std::move(manifests.status());
+  manifests_ = std::move(*manifests);
   TR_ASSIGN_OR_RETURN(data_, root_->OpenChild(format::kDataName));
   return {};
 }

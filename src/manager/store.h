@@ -115,6 +115,8 @@ class Store {
   base::Status Reload();
   // kNotFound, naming the steps around it.
   base::Status NoSuchStep(int64_t step) const;
+  // OK, or kCorrupt: there are whole containers, and no record at all.
+  base::Status RecordsLost() const;
 
   // Opens a file of a version to read: the folder is that of its attempt unless given.
   // kNotFoundGone if the version was deleted meanwhile, kNotFoundFile if its file is missing.
@@ -159,6 +161,7 @@ class Store {
   // All below need mutex_.
   base::Status ReloadLocked();
   void End(const Attempt& attempt);
+  base::Status RequireData(const Attempt& attempt, const format::ManifestRecord& record) const;
   base::Status CommitRecord(format::ManifestRecord record, const std::string& attempt, bool durable,
                             Record* out);
   base::Status WriteTemporary(const std::string& name, base::ByteSpan bytes, bool durable);
@@ -170,13 +173,12 @@ class Store {
                                std::vector<uint64_t> last);
   base::Status RemoveRecords(const std::vector<uint64_t>& numbers);
   base::Status CommitRemoved(int64_t step);
-  base::Status RecordsLost() const;
   base::Status RemoveData(const std::set<std::string>& folders);
   base::Status RemoveFolder(const std::string& folder, bool* complete);
   base::Status SweepRoot(bool remove, std::vector<Leftover>* found);
   base::Status SweepManifests(bool remove, std::vector<Leftover>* found);
   base::Status SweepData(bool remove, std::vector<Leftover>* found);
-  uint64_t WholeContainers(const std::vector<std::string>& folders) const;
+  std::set<std::string> WholeContainers(const std::vector<std::string>& folders) const;
 
   StoreOptions options_;
   std::string name_;
@@ -190,9 +192,10 @@ class Store {
   std::mutex mutex_;  // held by everything that changes the directory, but for writing data
   mutable std::mutex catalog_mutex_;
   std::shared_ptr<const Catalog> catalog_;
-  bool unknown_ = false;          // records were changed, and the flush behind it failed
-  bool records_lost_ = false;     // several whole containers, and no record at all
-  std::set<std::string> active_;  // folders of attempts that are being written
+  bool unknown_ = false;                   // records were changed, and the flush behind it failed
+  std::atomic<bool> records_lost_{false};  // several whole containers, and no record at all
+  std::string lone_;                       // the only whole container, where there is no record
+  std::set<std::string> active_;           // folders of attempts that are being written
   std::atomic<bool> closed_{false};
 };
 

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 
+#include "container/container.h"
 #include "format/names.h"
+#include "storage/memory.h"
 
 namespace crash {
 
@@ -108,6 +110,22 @@ std::string Look(FileSystem* disk, const Expectation& expected, Contents* conten
   return changed ? "reading changed the disk" : "";
 }
 
+// Folders of data/ whose container is whole, which stay while there is no record at all: their
+// records may be what was lost (D6).
+std::set<std::string> PathsOfWhole(const FileSystem& disk) {
+  std::set<std::string> paths;
+  for (const Listed& listed : disk.List()) {
+    const size_t name = listed.path.rfind("/default.ring");
+    if (name == std::string::npos || listed.image == nullptr) continue;
+    auto file = treering::storage::OpenRegion(
+        treering::storage::BorrowedRegion(listed.image->bytes()), listed.path);
+    if (!treering::container::Container::Open(std::move(file), {}).ok()) continue;
+    paths.insert(listed.path);
+    paths.insert(listed.path.substr(0, name + 1));
+  }
+  return paths;
+}
+
 std::string Surplus(const FileSystem& disk, const manager::Catalog& catalog,
                     const std::vector<Listed>& strangers) {
   const std::string top = std::string(kStoreFolder) + "/";
@@ -121,6 +139,7 @@ std::string Surplus(const FileSystem& disk, const manager::Catalog& catalog,
     right[top + "data/" + folder + "/"] = nullptr;
     ours.insert(top + "data/" + folder + "/default.ring");
   }
+  if (catalog.newest() == 0) ours.merge(PathsOfWhole(disk));
   for (const Listed& stranger : strangers) {
     right[stranger.path] = stranger.image;
     for (size_t at = stranger.path.find('/'); at != std::string::npos;
