@@ -100,6 +100,18 @@ def test_large_checkpoints_go_through_a_mapped_file_and_not_the_heap(tmp_path, m
     assert digests[0] == digests[1]
 
 
+def test_the_types_of_mesh_axes_are_imported(tmp_path):
+    jax, ocp = pytest.importorskip("jax"), pytest.importorskip("orbax.checkpoint")
+    mesh = jax.make_mesh((2,), ("x",), devices=jax.devices()[:2])
+    array = jax.device_put(np.arange(8.0, dtype="f4"), jax.NamedSharding(mesh, jax.P("x")))
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "theirs", {"w": array})
+    interop.import_orbax(tmp_path / "theirs", tmp_path / "one.ring")
+    treering.save(tmp_path / "two.ring", {"w": array})
+    found = [treering.metadata(tmp_path / f"{n}.ring")["w"].attributes for n in ("one", "two")]
+    assert found[0]["sharding"] == found[1]["sharding"] and found[0]["sharding"]["axis_types"] == ["Explicit"]
+
+
 def test_jax_arrays_and_keys_come_back_as_such_with_their_sharding_as_advice(tmp_path):
     jax = pytest.importorskip("jax")
     interop.import_orbax(written() / "sharded-ocdbt-zarr2", tmp_path / "one.ring")

@@ -466,3 +466,45 @@ def test_arguments_that_a_helper_of_flax_makes_are_understood(save):
     target = {**tree, "a": jax.device_put(tree["a"], named(2, "x"))}
     wanted = orbax_utils.restore_args_from_target(target, mesh=None)
     same_tree(checkpointer.restore(save.path, item=target, restore_args=wanted), target)
+
+
+def explicit(value):
+    """An array over a mesh as jax.make_mesh makes it: of Explicit axes."""
+    over = jax.make_mesh((4,), ("x",), devices=jax.devices()[:4])
+    return jax.device_put(value, jax.sharding.NamedSharding(over, jax.sharding.PartitionSpec("x")))
+
+
+def test_what_lay_over_explicit_axes_computes_with_what_is_restored(both):
+    array = explicit(jnp.arange(8.0))
+    for target in (None, {"w": Struct((8,), np.float32, sharding=array.sharding)}):
+
+        def call(ocp, checkpointer, path, target=target):
+            args = ocp.args.StandardRestore(target)
+            return {"sum": array + checkpointer.restore(path, args=args)["w"]}
+
+        theirs_found, ours_found = both({"w": array}, call, save="StandardSave")
+        same_tree(theirs_found, ours_found)
+        assert ours_found["sum"].sharding == array.sharding
+
+
+def test_descriptions_of_shardings_differ_by_the_types_of_axes(tmp_path):
+    array = explicit(jnp.arange(8.0))
+    described = ours.metadata.ShardingMetadata.from_jax_sharding(array.sharding)
+    auto = ours.metadata.ShardingMetadata.from_jax_sharding(named(4, "x"))
+    untold = ours.metadata.NamedShardingMetadata(np.array([4]), ["x"], ("x",))
+    assert described != auto and auto == untold and described == described
+    for value, sharding in ((array, described), (jax.device_put(array, named(4, "x")), auto)):
+        with ours.StandardCheckpointer() as checkpointer:
+            checkpointer.save(tmp_path / "step", {"w": value}, force=True)
+            checkpointer.wait_until_finished()
+            found = checkpointer.metadata(tmp_path / "step").item_metadata.tree
+            again = checkpointer.restore(tmp_path / "step", found)["w"]
+        assert found["w"].sharding == sharding and again.sharding == value.sharding
+
+
+def test_an_abstract_mesh_keeps_the_types_of_its_axes():
+    kind = jax.sharding.AxisType.Explicit
+    over = jax.sharding.AbstractMesh((4,), ("x",), axis_types=(kind,))
+    abstract = jax.sharding.NamedSharding(over, jax.sharding.PartitionSpec("x"))
+    made = ours.arrays.to_shape_dtype_struct(Struct((8,), np.float32, sharding=abstract))
+    assert made.sharding.mesh.axis_types == (kind,)

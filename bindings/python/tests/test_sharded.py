@@ -114,6 +114,20 @@ def test_the_layout_is_kept_as_advice(path):
     assert "sharding" not in found["v"].attributes
 
 
+def test_what_lay_over_a_mesh_of_make_mesh_computes_with_what_is_loaded(path):
+    """Its axes are Explicit by default: arrays over it do not mix with those over Auto axes."""
+    mesh = jax.make_mesh((8,), ("x",))
+    array = jax.device_put(numbers(SMALL), NamedSharding(mesh, P("x")))
+    treering.save(path, {"w": array})
+    for target in (None, {"w": array}):
+        np.testing.assert_array_equal(array + treering.load(path, target)["w"], 2 * numbers(SMALL))
+    types = [kind.name for kind in mesh.axis_types]
+    assert types == ["Explicit"]
+    assert treering.metadata(path)["w"].attributes["sharding"] == {
+        "mesh": {"x": 8}, "spec": ["x"], "axis_types": types
+    }  # fmt: skip
+
+
 def test_replicas_are_written_once(path):
     array = numbers(LARGE)
     treering.save(path, jax.device_put(array, layout(7)))

@@ -2,7 +2,6 @@
 # JAX's arrays and typed keys: only ever touched where the program has imported JAX.
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any, Callable
 
@@ -11,6 +10,9 @@ import numpy as np
 from . import _sharded
 from ._ffi import lib
 from ._flatten import ARRAY, FROZEN_NAME, JAX, PRNG_KEY, Flattener, Handler, _mapping, named
+from ._values import register_records
+
+register_records()
 
 
 def handler(cls: type) -> Handler | None:
@@ -49,12 +51,12 @@ def _is_key(jax: Any, value: Any) -> bool:
 
 
 def _sharding(sharding: Any) -> tuple[Any, ...]:
-    """Advice on the layout: mesh axes and partition spec of a NamedSharding over several devices."""
+    """Advice on the layout: mesh and partition spec of a NamedSharding over several devices."""
     if getattr(sharding, "num_devices", 1) < 2 or not hasattr(sharding, "spec"):
         return ()
     spec = [list(axes) if isinstance(axes, tuple) else axes for axes in sharding.spec]
-    text = json.dumps({"mesh": dict(sharding.mesh.shape), "spec": spec}, default=str)
-    return ((lib.TREERING_ATTR_SHARDING, text.encode()),)
+    types = getattr(sharding.mesh, "axis_types", None) or ()
+    return _sharded.advice(dict(sharding.mesh.shape), spec, [kind.name for kind in types])
 
 
 def _array(self: Flattener, key: Any, value: Any, extra: Any) -> None:

@@ -11,8 +11,9 @@
 # which says what is wrong.
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,15 @@ def on_host(value: Any) -> np.ndarray | Pieces:
     for origin, array in boxes:
         whole[tuple(slice(o, o + n) for o, n in zip(origin, array.shape))] = array
     return whole
+
+
+def advice(mesh: dict[str, int], spec: list[Any], axis_types: Iterable[str]) -> tuple[Any, ...]:
+    """The attribute that says how an array lay. Types of axes are told if one is not Auto."""
+    told: dict[str, Any] = {"mesh": mesh, "spec": spec}
+    types = list(axis_types)
+    if any(name != "Auto" for name in types):
+        told["axis_types"] = types
+    return ((lib.TREERING_ATTR_SHARDING, json.dumps(told, default=str).encode()),)
 
 
 # ---- targets

@@ -6,7 +6,6 @@
 # what fits. Its space is reserved first, since a full disk behind a mapping kills the process.
 from __future__ import annotations
 
-import json
 import math
 import mmap
 import os
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _flatten
+from .. import _flatten, _sharded
 from .._errors import AlreadyExistsError, InvalidArgumentError, PathNotFoundError
 from .._ffi import lib
 from .._manager import CheckpointManager
@@ -63,10 +62,10 @@ def _advice(sharding: Any) -> _flatten.Attributes:
         if sharding["sharding_type"] != "NamedSharding" or math.prod(sharding["shape"]) < 2:
             return ()
         mesh = dict(zip(sharding["axis_names"], sharding["shape"]))
-        text = json.dumps({"mesh": mesh, "spec": sharding["partition_spec"]})
-    except (KeyError, TypeError):
+        types = [name.rpartition(".")[2] for name in sharding.get("axis_types") or ()]
+        return _sharded.advice(mesh, sharding["partition_spec"], types)
+    except (AttributeError, KeyError, TypeError):
         return ()  # advice: a checkpoint is whole without it
-    return ((lib.TREERING_ATTR_SHARDING, text.encode()),)
 
 
 def _stored(leaf: OrbaxArray, value: Any) -> Any:

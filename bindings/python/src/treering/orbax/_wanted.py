@@ -59,7 +59,9 @@ def usable_sharding(sharding: Any) -> Any:
         if current is not None and not current.empty and current.abstract_mesh == mesh:
             return jax.sharding.NamedSharding(current, sharding.spec)
         sizes = np.array(list(mesh.shape.values()))
-        described = NamedShardingMetadata(sizes, list(mesh.axis_names), tuple(sharding.spec))
+        described = NamedShardingMetadata(
+            sizes, list(mesh.axis_names), tuple(sharding.spec), tuple(mesh.axis_types)
+        )
         return described.to_jax_sharding()
     return sharding
 

@@ -2,7 +2,7 @@
 # Shardings as a checkpoint tells of them: without devices.
 """Descriptions of shardings, which can be made into JAX's where there are enough devices.
 
-A checkpoint records mesh axes and partition spec, no device numbers; a mesh is made of the first
+A checkpoint records mesh axes, their types and the partition spec, no device numbers; a mesh is made of the first
 devices that there are.
 """
 
@@ -46,7 +46,8 @@ class ShardingMetadata(abc.ABC):
 
 @dataclasses.dataclass(eq=False)
 class NamedShardingMetadata(ShardingMetadata):
-    """Describes a NamedSharding: the mesh's shape and axis names, and the partition spec."""
+    """Describes a NamedSharding: the mesh's shape, axis names and types (None: all Auto), and the
+    partition spec."""
 
     shape: np.ndarray[Any, Any]
     axis_names: list[str]
@@ -68,8 +69,13 @@ class NamedShardingMetadata(ShardingMetadata):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NamedShardingMetadata):
             return NotImplemented
-        mine = list(self.shape), list(self.axis_names), tuple(self.partition_spec)
-        return mine == (list(other.shape), list(other.axis_names), tuple(other.partition_spec))
+        return self._compared() == other._compared()
+
+    def _compared(self) -> tuple[Any, ...]:
+        types = ["Auto"] * len(self.axis_names)
+        if self.axis_types is not None:
+            types = [kind.name for kind in self.axis_types]
+        return list(self.shape), list(self.axis_names), tuple(self.partition_spec), types
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -89,13 +95,25 @@ class SingleDeviceShardingMetadata(ShardingMetadata):
         raise ValueError(f"here is no device {self.device_str}; give a sharding")
 
 
+def _axis_types(names: Any, count: int) -> tuple[Any, ...] | None:
+    """JAX's types of mesh axes by their names; None: all Auto, or what JAX does not know."""
+    import jax
+
+    known = getattr(jax.sharding, "AxisType", None)
+    if known is None or not isinstance(names, list) or len(names) != count:
+        return None
+    found = tuple(getattr(known, str(name), None) for name in names)
+    return None if None in found else found
+
+
 def stored_sharding(leaf: Any) -> ShardingMetadata | None:
     """What a stored leaf (a `treering.AbstractLeaf`) tells of its sharding; None: of NumPy."""
     stored = leaf.attributes.get("sharding")
     if isinstance(stored, dict) and "mesh" in stored:
         mesh, spec = stored["mesh"], stored.get("spec") or []
         axes = tuple(tuple(axis) if isinstance(axis, list) else axis for axis in spec)
-        return NamedShardingMetadata(np.array(list(mesh.values())), list(mesh), axes)
+        types = _axis_types(stored.get("axis_types"), len(mesh))
+        return NamedShardingMetadata(np.array(list(mesh.values())), list(mesh), axes, types)
     if leaf.attributes.get("origin") == "jax":
         import jax
 
