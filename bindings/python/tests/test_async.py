@@ -349,3 +349,38 @@ atexit.register(late)
     assert (done.returncode, done.stderr) == (0, "")
     assert treering.load(path)["a"].sum() == 1 << 24
     assert treering.load(f"{path}.run")["a"].sum() == 1 << 24
+
+
+def test_a_save_begun_on_a_daemon_thread_is_finished_at_exit(path):
+    text = """
+tree = {"w": np.ones(1 << 24)}
+thread = threading.Thread(target=lambda: treering.save_async(sys.argv[1], tree), daemon=True)
+thread.start()
+thread.join()
+"""
+    done = script(text, path)
+    assert (done.returncode, done.stderr) == (0, "") and treering.load(path)["w"].sum() == 1 << 24
+
+
+def test_threads_of_futures_and_coroutines_are_no_daemons_on_a_daemon_thread():
+    from treering.orbax import future
+    from treering.orbax._custom import run_coroutine
+    from treering.orbax.v1._response import Running
+
+    seen = {}
+
+    async def look(name):
+        seen[name] = threading.current_thread().daemon
+
+    async def nested():
+        run_coroutine(look("coroutine"))
+
+    def begin():
+        future.CommitFuture(look("future")).result(30)
+        Running(lambda: seen.update(running=threading.current_thread().daemon), "running").result(30)
+        run_coroutine(nested())
+
+    thread = threading.Thread(target=begin, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert seen == {"future": False, "running": False, "coroutine": False}

@@ -147,7 +147,9 @@ class Response(Generic[T]):
             _run(self, work)  # the interpreter has waited for its threads, and waits for no more
             return
         try:
-            threading.Thread(target=_run, args=(self, work), name=f"treering: {self._what}").start()
+            name = f"treering: {self._what}"
+            # Said, since else it is a daemon where the thread that asks is one.
+            threading.Thread(target=_run, args=(self, work), name=name, daemon=False).start()
         except RuntimeError:  # there can be no more threads
             _run(self, work)
         except BaseException:

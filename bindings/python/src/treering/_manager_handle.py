@@ -333,7 +333,7 @@ class Handle:
         if self.closed or self.process != os.getpid():
             return
         if threading.get_ident() in calling:  # that thread cannot wait for itself
-            threading.Thread(target=self.finalize).start()
+            threading.Thread(target=self.finalize, daemon=False).start()
             return
         steps: list[int] = []
         try:

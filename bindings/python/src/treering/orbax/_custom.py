@@ -194,7 +194,7 @@ def run_coroutine(coroutine: Any) -> Any:
         except BaseException as error:
             outcome["error"] = error
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=False)
     thread.start()
     thread.join()
     if "error" in outcome:

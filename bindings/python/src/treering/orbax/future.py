@@ -80,7 +80,7 @@ class CommitFuture:
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, **signals: Any
     ) -> None:
         self._future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        threading.Thread(target=self._run, args=(coro,), name=name).start()
+        threading.Thread(target=self._run, args=(coro,), name=name, daemon=False).start()
 
     def _run(self, coro: Coroutine[Any, Any, Any]) -> None:
         try:

@@ -90,7 +90,9 @@ class Running(Generic[T]):
         self._error: BaseException | None = None
         self._name = name
         context = contextvars.copy_context()
-        threading.Thread(target=lambda: context.run(self._run, work), name=f"treering: {name}").start()
+        threading.Thread(
+            target=lambda: context.run(self._run, work), name=f"treering: {name}", daemon=False
+        ).start()
 
     def _run(self, work: Callable[[], T]) -> None:
         try:

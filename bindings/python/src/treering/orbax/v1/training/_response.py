@@ -70,4 +70,4 @@ class SaveResponse:
             if self._ended and self._error is None:
                 callback(True)
 
-        threading.Thread(target=wait, name="treering: on_complete").start()
+        threading.Thread(target=wait, name="treering: on_complete", daemon=False).start()
