@@ -219,6 +219,22 @@ def test_metrics_are_scalars_of_any_framework(run):
 # ---- errors, logging
 
 
+@pytest.mark.parametrize("metrics, what", [({}, "no metric 'loss'"), ({"loss": np.nan}, "a NaN as metric 'loss'")])
+def test_a_step_without_a_rank_is_kept_and_warned_of(run, metrics, what):
+    manager = run(asynchronous=False, best_metric="loss", best_mode="min", max_to_keep=1)
+    manager.save(1, {"w": 1}, metrics={"loss": 0.5})
+    with pytest.warns(RuntimeWarning, match=f"step 2 has {what}") as seen:
+        manager.save(2, {"w": 1}, metrics=metrics)
+    assert seen[0].filename == __file__
+    manager.save(3, {"w": 1}, metrics={"loss": 0.25})
+    assert 2 in manager.all_steps()
+
+
+def test_a_metric_that_has_no_place_is_named(run):
+    with pytest.raises(TypeError, match="metric 'v' is no JSON document"):
+        run().save(1, {"w": 1}, metrics={"u": 1, "v": np.ones(2)})
+
+
 def test_errors_name_the_directory_and_the_leaf(run, tmp_path):
     manager, folder = run(asynchronous=False), str(tmp_path / "run")
     manager.save(1, {"a": [np.zeros(3, np.float32)]})

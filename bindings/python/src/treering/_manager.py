@@ -18,7 +18,7 @@ from ._manager_handle import shout
 from ._manager_options import open_handle, ranking, step_number
 from ._manager_read import Reading
 from ._nodes import json_text, options, threads_for
-from ._opening import AnyPath
+from ._opening import AnyPath, refuse_orbax
 from ._progress import Progress, Watch
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class CheckpointManager(Reading):
     Raises:
         CheckpointNotFoundError: `create` is False, or `read_only`, and there is no directory.
         BusyError: another manager writes there.
+        NotTreeringError: (a ValueError) it has checkpoints of Orbax, and none of treering.
         ValueError: arguments that do not go together.
     """
 
@@ -124,6 +125,7 @@ class CheckpointManager(Reading):
         self._budget, self._queue = staging_bytes or 1 << 30, save_queue
         self._restored: int | None = None
         self._directory = os.path.abspath(os.fsdecode(os.fspath(directory)))
+        refuse_orbax(self._directory)
         self._handle = open_handle(
             self._directory, read_only, create, lock_timeout, metadata,
             (save_policies, save_interval_steps, save_on_steps),
@@ -178,12 +180,7 @@ class CheckpointManager(Reading):
         text = b"" if metadata is None else json_text(metadata, "metadata")
         if not self._wanted(step, force, overwrite):
             return False
-        if self._wants_metric is not None and self._wants_metric not in numbers:
-            warnings.warn(
-                f"step {step} has no metric {self._wants_metric!r}, which is to rank it: it will be kept",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        _versions.warn_without_rank(step, self._wants_metric, numbers)
         if self._asynchronous:
             self._handle.wait_for_room(self._queue)
         with about(self._directory):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,8 +94,17 @@ def split_metrics(metrics: Any) -> tuple[dict[str, float], bytes]:
                 pass
             if isinstance(value, float):
                 continue
+        json_text(value, f"metric {name!r}")  # to say which it is that has no place
         rest[name] = value
     return numbers, json_text(rest, "metrics") if rest else b""
+
+
+def warn_without_rank(step: int, metric: str | None, numbers: dict[str, float]) -> None:
+    """Warns where a step has no value of the metric that is to rank it, for the caller's caller."""
+    rank = 0.0 if metric is None else numbers.get(metric)
+    if rank is None or rank != rank:
+        what = f"has {'no' if rank is None else 'a NaN as'} metric {metric!r}"
+        warnings.warn(f"step {step} {what}, which is to rank it: it will be kept", RuntimeWarning, 3)
 
 
 def pack_metrics(numbers: Any) -> Any:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from .._errors import CorruptionError, NotTreeringError
+from .._errors import CorruptionError
 from .._nodes import json_text
+from .._opening import refuse_orbax
 from ._handler_base import CheckpointHandler
 from ._log import logger
 from ._options import CheckpointManagerOptions
@@ -25,8 +26,6 @@ METRIC_ITEM_NAME = "metrics"
 METADATA_ITEM_NAME = "metadata"
 RESERVED_ITEM_NAMES: list[str] = []
 _ROOT_FILE = "_ROOT_METADATA"
-# Files of a step that only Orbax writes, old versions too.
-_MARKS = ("_CHECKPOINT_METADATA", "commit_success.txt", "_METADATA", "*/_METADATA", "*/manifest.ocdbt")
 
 
 def check_arguments(
@@ -118,14 +117,7 @@ def prepare_folder(directory: str, options: CheckpointManagerOptions) -> None:
         if not os.path.isdir(directory):
             mode = options.file_options.path_permission_mode if options.file_options else None
             Path(directory).mkdir(mode=0o777 if mode is None else mode, parents=True, exist_ok=True)
-    if os.path.isfile(os.path.join(directory, "STORE")) or not os.path.isdir(directory):
-        return
-    for mark in _MARKS:
-        for found in Path(directory).glob(f"*/{mark}"):
-            raise NotTreeringError(
-                f"'{directory}' has checkpoints of Orbax, which would be passed over: '{found}'. Bring "
-                "them over with python -m treering import, or use another folder"
-            )
+    refuse_orbax(directory)
 
 
 class Root:
