@@ -290,6 +290,16 @@ def test_diff_has_tolerances_like_numpys(tmp_path):
         treering.diff(a, b, rtol=-1)
 
 
+def test_diff_shows_ints_that_python_does_not_write_out_by_their_bits():
+    large = 10**5000
+    found = treering.diff({"a": large}, {"a": -large})
+    assert "an int of 16610 bits) -> -(an int of 16610 bits)" in repr(found)
+    assert not treering.diff({"a": large}, {"a": large + 1}, rtol=1e-9)
+    assert not treering.diff({"a": large}, {"a": large + 1}, atol=1)
+    assert treering.diff({"a": large}, {"a": large + 2}, atol=1)
+    assert not treering.diff({"a": large}, {"a": 0}, atol=float("inf"))
+
+
 def test_diff_takes_steps_containers_and_trees(run):
     first, last = treering.open(run, step=0), treering.open(run, step=2)
     assert [change.path for change in treering.diff(first, last).changed] == ["w", "step"]

@@ -35,7 +35,47 @@ def damage(version):
         file.write(bytes([byte[0] ^ 1]))
 
 
-# ---- verifying, rebuilding
+# ---- the latest that is intact, verifying, rebuilding
+
+
+WEIGHTS = {"w": np.arange(4000.0)}
+
+
+@pytest.fixture
+def damaged_last(run):
+    manager = run(asynchronous=False, best_metric="loss")
+    for step in 1, 2, 3:
+        manager.save(step, {**WEIGHTS, "step": step}, metrics={"loss": step})
+    damage(manager.metadata(3))
+    return manager
+
+
+@pytest.mark.parametrize("target", [None, {**WEIGHTS, "step": 0}])
+@pytest.mark.parametrize("step", [None, "latest", "best"])
+def test_a_step_whose_data_are_damaged_is_passed_over_with_a_warning(damaged_last, step, target):
+    with pytest.warns(RuntimeWarning, match="step 2 is taken(.|\n)*step 3") as seen:
+        assert damaged_last.restore(step, target)["step"] == 2
+    assert damaged_last.restored_step == 2 and seen[0].filename == __file__
+    if step != "best":
+        with pytest.warns(RuntimeWarning, match="step 2 is taken"):
+            assert treering.load(damaged_last.directory, target, step=step)["step"] == 2
+
+
+def test_a_damaged_step_that_was_asked_for_is_an_error(damaged_last):
+    for ask in (
+        lambda: damaged_last.restore(3), lambda: damaged_last.restore(strict=True),
+        lambda: treering.load(damaged_last.directory, step=3),
+    ):  # fmt: skip
+        with pytest.raises(treering.CorruptionError, match="3"):
+            ask()
+
+
+def test_where_all_steps_are_damaged_no_other_is_taken(damaged_last):
+    for step in 1, 2:
+        damage(damaged_last.metadata(step))
+    for ask in damaged_last.restore, lambda: treering.load(damaged_last.directory):
+        with pytest.raises(treering.CorruptionError):
+            ask()
 
 
 def test_an_intact_directory_verifies_and_a_flipped_byte_is_found(run):
@@ -231,8 +271,33 @@ def test_a_step_without_a_rank_is_kept_and_warned_of(run, metrics, what):
 
 
 def test_a_metric_that_has_no_place_is_named(run):
-    with pytest.raises(TypeError, match="metric 'v' is no JSON document"):
+    with pytest.raises(TypeError, match=r"metrics\['v'\] is no JSON document"):
         run().save(1, {"w": 1}, metrics={"u": 1, "v": np.ones(2)})
+
+
+def test_a_second_manager_of_the_process_is_told_of_the_first(run, tmp_path):
+    run()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    for name in "run", "link":
+        with pytest.raises(treering.BusyError, match="another manager of this process; close it") as raised:
+            CheckpointManager(tmp_path / name)
+        assert raised.value.path == str(tmp_path / name) and raised.value.errno == 11
+
+
+def test_arguments_that_restore_does_not_have_are_named(run):
+    with pytest.raises(TypeError, match=r"^restore\(\) got an unexpected keyword argument 'stp'"):
+        run().restore(stp=1)
+    with pytest.raises(ValueError, match="not True; did you mean 'any'"):
+        run(read_only=True).restore(target=1, cast=True)
+
+
+@pytest.mark.parametrize("renames", [{"qq": "z"}, {"w": "z"}])
+def test_a_rename_that_names_nothing_is_told_with_file_and_direction(tmp_path, renames):
+    path = tmp_path / "net.ring"
+    treering.save(path, {"w": 1})
+    with pytest.raises(treering.PathNotFoundError, match="from paths in the target to paths in the check") as raised:
+        treering.load(path, {"w": 1}, renames=renames)
+    assert str(path) in str(raised.value) and next(iter(renames)) in str(raised.value)
 
 
 def test_errors_name_the_directory_and_the_leaf(run, tmp_path):

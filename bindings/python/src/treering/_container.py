@@ -202,7 +202,8 @@ def open(
 
     Args:
         path: a checkpoint file, or a manager's directory.
-        step: of a manager's directory: an int, or None for the latest that is intact.
+        step: of a manager's directory: an int, or None for the latest that can be opened; leaves are
+            checked when they are read.
         item: which item; "" is the tree given to `save`.
         mmap: map the file: arrays are read-only views of it where its bytes allow that, verified when
             they are made. A mapped file that somebody truncates afterwards ends the process.

@@ -239,12 +239,24 @@ def _small_change(path: str, a: Any, b: Any, rtol: float, atol: float) -> Change
         largest = float(apart)
     except OverflowError:
         largest = float("inf")
-    if (rtol or atol) and ((a != a and b != b) or a == b or apart <= atol + rtol * abs(b)):
+    if (rtol or atol) and ((a != a and b != b) or a == b or _is_near(apart, b, rtol, atol)):
         return None
     return Change(path, "value", _short(a), _short(b), largest=largest)
 
 
+def _is_near(apart: float, b: Any, rtol: float, atol: float) -> bool:
+    try:
+        return bool(apart <= atol + rtol * abs(b))
+    except OverflowError:  # ints beyond float64
+        from fractions import Fraction
+
+        endless = float("inf") in (rtol, atol)
+        return endless or apart <= Fraction(atol) + Fraction(rtol) * abs(b)
+
+
 def _short(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 1000:  # Python writes no more than 4300 digits
+        return f"{'-' if value < 0 else ''}(an int of {value.bit_length()} bits)"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"
 

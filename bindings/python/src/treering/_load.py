@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ._errors import PathNotFoundError, about, check, new_error
+from ._errors import CorruptionError, PathNotFoundError, about, check, new_error
 from ._ffi import ffi, lib
 from ._logging import Timer
 from ._nodes import encoded, options
@@ -46,7 +46,8 @@ def load(
     Args:
         path: a file, or a manager's directory.
         target: what to restore into, or None.
-        step: of a directory: an int; None or "latest" for the latest that is intact.
+        step: of a directory: an int; None or "latest" for the latest that is intact: a damaged
+            one is a RuntimeWarning, and the one before is taken.
         item: which item of several; "": the tree that was given to `save`.
         partial: True: leaves that the checkpoint does not have keep the target's value, and those
             that the target does not have are not loaded.
@@ -75,6 +76,13 @@ def load(
     relaxed = Relaxed(partial, cast, resize, renames, return_report)
     with about(shown(path)), Timer("loaded '%s'", shown(path)):
         opened = open_path(path, step)
+        try:
+            return load_from(opened.checkpoint, opened.name, target, item, progress, relaxed)
+        except CorruptionError:
+            if opened.step is None or step not in (None, "latest"):
+                raise
+        # What is passed over is known to be damaged now, and is warned of.
+        opened = open_path(path, step, full=True)
         return load_from(opened.checkpoint, opened.name, target, item, progress, relaxed)
 
 
@@ -102,7 +110,10 @@ def load_from(
         return json.loads(value)
     if target is not None:
         nodes = lambda: _Nodes(checkpoint, root, count)  # noqa: E731
-        return _restore(checkpoint, name, target, nodes, progress, relaxed)
+        try:
+            return _restore(checkpoint, name, target, nodes, progress, relaxed)
+        except PathNotFoundError as error:
+            raise relaxed.of_rename(error, path) from None
     found = _Nodes(checkpoint, root, count)
     return found.tree(found.leaves(progress, views))
 

@@ -48,6 +48,12 @@ def shout(message: str) -> None:
     print(f"treering: {message}", file=sys.stderr, flush=True)
 
 
+def is_written_here(directory: str) -> bool:
+    """Whether a manager of this process has the directory open to write."""
+    here = os.path.realpath(directory)
+    return any(handle.writes and os.path.realpath(handle.directory) == here for handle in list(_live))
+
+
 def _without_one_cancelled(failures: list[BaseException]) -> list[BaseException]:
     for at, failure in enumerate(failures):
         if isinstance(failure, _errors.CancelledError):
@@ -56,9 +62,9 @@ def _without_one_cancelled(failures: list[BaseException]) -> list[BaseException]
 
 
 class Handle:
-    def __init__(self, pointer: Any, directory: str, arrays: Any) -> None:
+    def __init__(self, pointer: Any, directory: str, arrays: Any, writes: bool) -> None:
         self.pointer = pointer
-        self.directory = directory
+        self.directory, self.writes = directory, writes
         self.save_policies, self.keep_policies = arrays
         self.lock = threading.Lock()
         self.owner: int | None = None

@@ -12,9 +12,9 @@ import time
 from typing import Any
 
 from . import _policies, policies
-from ._errors import about, check, new_error
+from ._errors import BusyError, about, check, error_of, new_error
 from ._ffi import ffi, lib
-from ._manager_handle import Handle, status_class
+from ._manager_handle import Handle, is_written_here, status_class
 from ._nodes import json_text, options
 
 _SLICE = 0.1  # seconds: how long Ctrl-C may go unseen while the lock is waited for
@@ -105,7 +105,7 @@ def open_handle(
         if create and not read_only:
             _make_folders(os.path.dirname(directory))
         pointer = _open(os.fsencode(directory), options("treering_manager_options", **fields), lock_timeout)
-        return Handle(pointer, directory, arrays)
+        return Handle(pointer, directory, arrays, not read_only)
     except BaseException:
         for array in arrays:
             array.close()
@@ -123,6 +123,12 @@ def _open(path: Any, settings: Any, lock_timeout: Any) -> Any:
             return ffi.gc(out[0], lib.treering_manager_free)
         if status_class(status) != lib.TREERING_BUSY or time.monotonic() >= deadline:
             with about(os.fsdecode(path)):
+                if status_class(status) == lib.TREERING_BUSY and is_written_here(os.fsdecode(path)):
+                    raise BusyError(
+                        f"'{os.fsdecode(path)}' is being written by another manager of this process; "
+                        "close it, or open the store read-only",
+                        status=status, os_error=error_of(error).os_error,
+                    )  # fmt: skip
                 check(status, error)
 
 

@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import _versions
-from ._errors import CheckpointNotFoundError, InvalidArgumentError, about, new_error
+from ._errors import CheckpointNotFoundError, CorruptionError, InvalidArgumentError, about, new_error
 from ._ffi import ffi, lib
 from ._load import load_from, metadata_from
 from ._logging import Timer
@@ -54,7 +54,7 @@ class Reading:
             item: which item; "": the tree.
             strict: True: a damaged latest or best is an error, and no other is taken for it.
             verify: True: all of the checkpoint is read and checked before it counts as intact. What is
-                loaded is checked in any case.
+                loaded is checked in any case, and another step is taken where that finds damage.
             progress: True: a bar of tqdm. A function: called with the bytes done and in all.
             relaxed: `partial`, `cast`, `resize`, `renames`, `return_report`, as of `treering.load`.
 
@@ -63,12 +63,24 @@ class Reading:
             CorruptionError: the step is damaged.
             StructureMismatchError: it does not fit the target.
         """
-        number, asked = _which(step), Relaxed(**relaxed)
+        number, asked = _which(step), Relaxed.of("restore", relaxed)
         self._handle.use()
         self._handle.wait_for((lambda s: True) if number < 0 else (lambda s: s == number))
         checkpoint, self._restored = self._checkpoint(number, strict, verify)
-        with about(self._directory), Timer("restored %s", self._name(self._restored)):
-            return load_from(checkpoint, self._name(self._restored), target, item, progress, asked)
+        more = target, item, progress, asked
+        try:
+            return self._loaded(checkpoint, self._restored, *more)
+        except CorruptionError:
+            if number >= 0 or strict or verify:
+                raise
+        # What is passed over is known to be damaged now, and is warned of.
+        checkpoint, self._restored = self._checkpoint(number, strict, True)
+        return self._loaded(checkpoint, self._restored, *more)
+
+    def _loaded(self, checkpoint: Any, step: int, *more: Any) -> Any:
+        name = self._name(step)
+        with about(self._directory), Timer("restored %s", name):
+            return load_from(checkpoint, name, *more)
 
     @property
     def restored_step(self) -> int | None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ._errors import PathNotFoundError
 from ._ffi import ffi, lib
 
 _CASTS = {
     "never": lib.TREERING_CAST_NEVER, "safe": lib.TREERING_CAST_SAFE, "any": lib.TREERING_CAST_ANY,
 }  # fmt: skip
+
+
+_NAMES = ("partial", "cast", "resize", "renames", "return_report")
 
 
 class Relaxed:
@@ -24,10 +28,29 @@ class Relaxed:
         return_report: bool = False,
     ) -> None:
         if cast not in _CASTS:
-            raise ValueError(f"cast is 'never', 'safe' or 'any', not {cast!r}")
+            meant = "; did you mean 'any'?" if cast is True else ""
+            raise ValueError(f"cast is 'never', 'safe' or 'any', not {cast!r}{meant}")
         self.partial, self.cast, self.resize = bool(partial), cast, bool(resize)
         self.renames = dict(renames or {})
         self.return_report = bool(return_report)
+
+    @classmethod
+    def of(cls, function: str, given: dict[str, Any]) -> Relaxed:
+        """From the arguments of `function` that it does not name itself."""
+        unknown = [name for name in given if name not in _NAMES]
+        if unknown:
+            raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}")
+        return cls(**given)
+
+    def of_rename(self, error: PathNotFoundError, path: str) -> PathNotFoundError:
+        """An error of a restore, which tells of a rename that names nothing, with what it misses."""
+        if not self.renames:
+            return error
+        message = (
+            f"renames for {path} is {self.renames!r}: from paths in the target to paths in the "
+            f"checkpoint; {error.message}"
+        )
+        return PathNotFoundError(message, status=error.status, path=error.path, leaf=error.leaf)
 
     def is_strict(self) -> bool:
         asked = self.partial or self.resize or self.renames or self.return_report

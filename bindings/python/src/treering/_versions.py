@@ -94,7 +94,7 @@ def split_metrics(metrics: Any) -> tuple[dict[str, float], bytes]:
                 pass
             if isinstance(value, float):
                 continue
-        json_text(value, f"metric {name!r}")  # to say which it is that has no place
+        json_text(value, f"metrics[{name!r}]")  # to say which it is that has no place
         rest[name] = value
     return numbers, json_text(rest, "metrics") if rest else b""
 
