@@ -52,6 +52,13 @@ def _saving_after_a_failure(pair, call, theirs, ours):
     return call[0] == "saving" and theirs.value is True and ours.value is False and pair.failed
 
 
+def _cleaned_away(pair, call, theirs, ours):
+    """A race inside Orbax: its cleanup in the background takes the folder of the save that has begun."""
+    lost = isinstance(theirs.error, FileNotFoundError) and "orbax-checkpoint-tmp" in str(theirs.error)
+    pair.failed = pair.failed or lost
+    return lost and ours.error is None and pair.chosen("cleanup_tmp_directories") is True
+
+
 def _metrics_are_stored(pair, call, theirs, ours):
     return call[0] == "metrics" and theirs == type(theirs)(None) and ours.value is not None
 
@@ -123,6 +130,7 @@ def _mode_of_nothing(pair, call, theirs, ours):
 DEVIATIONS = [
     Deviation("Steps ascend, and the latest is the greatest", _forced_below),
     Deviation("A save that failed is over", _saving_after_a_failure),
+    Deviation("Cleaning up takes nothing from a save", _cleaned_away, ends=True),
     Deviation("Metrics are always stored", _metrics_are_stored),
     Deviation("Metrics that best_fn cannot read are refused", _unreadable_metrics, ends=True),
     Deviation("Read-only is read-only", _read_only, ends=True),
@@ -397,8 +405,9 @@ def test_the_sequences_were_not_cut_short():
     assert NOTED["sequences"] >= min(SEQUENCES, 60)
     assert NOTED["calls"] >= 15 * NOTED["sequences"]
     assert NOTED["ended early"] <= NOTED["sequences"] / 2
-    if SEQUENCES >= 2000:  # a difference that is never seen has no place in the list
-        assert {deviation.title for deviation in DEVIATIONS} <= set(NOTED)
+    if SEQUENCES >= 2000:  # a difference that is never seen has no place in the list; a race is rare
+        listed = {deviation.title for deviation in DEVIATIONS if deviation.seen is not _cleaned_away}
+        assert listed <= set(NOTED)
 
 
 def test_each_deviation_is_a_heading_of_the_document():
