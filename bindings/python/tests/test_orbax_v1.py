@@ -533,3 +533,12 @@ def test_old_names_work_and_warn(path):
         assert ocp.load_pytree(path)["step"] == 7
     with pytest.warns(DeprecationWarning, match="metadata"):
         assert ocp.pytree_metadata(path).metadata["step"] == 0
+
+
+def test_64_bits_are_never_narrowed_while_jax_has_them_off(path):
+    with jax.enable_x64(True):
+        array = jnp.array([2**40 + 5])
+    ocp.save(path, {"w": array})
+    for leaf in (jax.ShapeDtypeStruct((1,), np.int64), array, ocp.metadata(path).metadata["w"]):
+        found = ocp.load(path, {"w": leaf})["w"]
+        assert isinstance(found, np.ndarray) and found.dtype == np.int64 and found.tolist() == [2**40 + 5]

@@ -110,8 +110,11 @@ def as_saved(place: Place, fallback: Any = None) -> Any:
         found = stored.find(path)
         if found is None or found not in special:
             return leaf
-        wanted = Wanted(sharding=shardings.get(found))
-        return _wanted.convert(leaf, stored.leaves[found], wanted, text(path))
+        about = stored.leaves[found]
+        wanted = Wanted(fallback=fallback)  # arrays find their sharding; nobody asked for it
+        if getattr(about, "kind", None) == "prng_key":
+            wanted.sharding = shardings.get(found)
+        return _wanted.convert(leaf, about, wanted, text(path))
 
     return map_leaves(value, placed)
 

@@ -150,8 +150,8 @@ def direct(leaf: Any, wanted: Wanted) -> Any:
 
 
 def _keeps(dtype: Any) -> bool:
-    """Whether JAX takes a dtype as it is: not if 64 bits are off."""
-    return bool(jax.dtypes.canonicalize_dtype(dtype) == dtype)
+    """Whether JAX takes a dtype as it is: not if it has 64 bits, and those are off."""
+    return bool(jax.dtypes.canonicalize_dtype(dtype) == np.dtype(dtype))
 
 
 @dataclasses.dataclass
@@ -190,6 +190,13 @@ def converted(value: Any, leaf: Any, wanted: Wanted, path: str) -> Any:
     Raises:
         ValueError: it has another shape, or cannot be that.
     """
+    try:
+        return _converted(value, leaf, wanted, path)
+    except OverflowError as error:
+        raise ValueError(f"{path}: {error}; ask for a wider dtype, or for int") from error
+
+
+def _converted(value: Any, leaf: Any, wanted: Wanted, path: str) -> Any:
     if isinstance(leaf, treering.Record):
         args = RestoreArgs(restore_type=wanted.kind, dtype=wanted.dtype)
         return _leaf_handlers.read(value, args) if _leaf_handlers.is_record(value) else value
@@ -235,7 +242,8 @@ def _array(value: Any, leaf: treering.AbstractLeaf, wanted: Wanted, kind: Any, p
     if wanted.shape is not None and wanted.shape != stored:
         value = _reshaped(value, wanted, stored, path)
     if wanted.dtype is not None:
-        value = cast(value if hasattr(value, "astype") else np.asarray(value), wanted.dtype)
+        by_jax = isinstance(value, jax.Array) and _keeps(wanted.dtype)
+        value = cast(value if by_jax else np.asarray(value), wanted.dtype)
     if kind is np.ndarray:
         return np.asarray(value)
     sharding = wanted.sharding
@@ -243,9 +251,21 @@ def _array(value: Any, leaf: treering.AbstractLeaf, wanted: Wanted, kind: Any, p
         sharding = saved_sharding(leaf, wanted.fallback)
     if isinstance(value, jax.Array) and (sharding is None or value.sharding == sharding):
         return value
-    if wanted.dtype is None and leaf.attributes.get("origin") == "jax" and not _keeps(value.dtype):
-        return np.asarray(value)  # 64 bits that JAX would narrow without being asked
+    if isinstance(value, int):  # one of Python becomes what JAX makes of it, if that holds it
+        np.asarray(value, jax.dtypes.canonicalize_dtype(np.int64))
+    elif hasattr(value, "dtype") and not _keeps(value.dtype):
+        return _wide(np.asarray(value), wanted.sharding, path)
     return Placement(value, sharding)
+
+
+def _wide(value: Any, sharding: Any, path: str) -> Any:
+    """An array whose 64 bits JAX would narrow, as NumPy's, unless it was to lie over devices."""
+    if getattr(sharding, "num_devices", 1) < 2:
+        return value
+    raise ValueError(
+        f"{path}: {value.dtype} cannot lie over devices while JAX has 64 bits off; set "
+        f"jax_enable_x64, or ask for {jax.dtypes.canonicalize_dtype(value.dtype)} or for NumPy"
+    )
 
 
 def _reshaped(value: Any, wanted: Wanted, stored: tuple[int, ...], path: str) -> Any:
