@@ -2,6 +2,7 @@
 # Run by test_nnx.py with a folder: eight simulated devices, a model that lies over them.
 import os
 import sys
+import warnings
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
@@ -86,6 +87,15 @@ try:
     raise AssertionError("a sharding without devices was taken")
 except TypeError as error:
     assert "jax.set_mesh" in str(error)
+
+# A mesh of other axes is no error, and is told.
+for argument, names in ((None, ["x"]), (state, ["x"]), (None, ["x", "data"])):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tnx.load_model(path, argument, mesh=mesh_of(*[2] * len(names), names=tuple(names)))
+    told = [str(warning.message) for warning in caught if "every device" in str(warning.message)]
+    assert len(told) == ("data" not in names), told
+    assert all("('x',)" in text and "['data', 'model']" in text for text in told), told
 
 # Without a mesh, all lies on one device.
 plain = tnx.load_model(path)

@@ -236,3 +236,29 @@ def test_wide_arrays_of_jax_are_not_narrowed(tmp_path):
         treering.save(tmp_path / "x", jnp.arange(3, dtype=jnp.float64))
         assert isinstance(treering.load(tmp_path / "x"), jax.Array)
     assert treering.load(tmp_path / "x").dtype == np.float64
+
+
+@flax.struct.dataclass
+class Training:
+    params: object
+    step: object
+
+
+def test_a_struct_of_flax_without_a_target_is_a_node_of_jax(round_trip):
+    record = round_trip({"model": Training({"w": jnp.ones((2, 3))}, jnp.int32(4))})["model"]
+    assert type(record) is treering.Record and record["params"]["w"].shape == (2, 3)
+    shapes = jax.tree.map(jnp.shape, record)
+    assert type(shapes) is treering.Record and shapes.fields == {"params": {"w": (2, 3)}, "step": ()}
+    found = [jax.tree_util.keystr(key) for key, _ in jax.tree_util.tree_leaves_with_path(record)]
+    assert found == [".params['w']", ".step"]
+    assert jax.tree.structure(record) == jax.tree.structure(round_trip(record))
+    assert jax.jit(lambda r: r.step + 1)(record) == 5
+
+
+def test_importing_treering_and_making_records_does_not_import_jax():
+    code = (
+        "import sys, treering; made = treering.Record('m:C', {'x': 1, 2: 3}); assert 'jax' not in sys.modules\n"
+        "import jax; treering.Record('m:C', {})\n"
+        "assert jax.tree.leaves(made) == [1, 3], jax.tree.leaves(made)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)

@@ -478,3 +478,103 @@ def test_an_abstract_model_is_allocated_once(tmp_path):
     )
     run(code, tmp_path / "big.ring", "save")
     assert 90 < float(run(code, tmp_path / "big.ring", "load")) < 96 * 1.25
+
+
+# ---- what Orbax wrote, and what is plain
+
+
+def as_orbax_writes(node):
+    """Keys as texts, {"value": x} for a Variable, arrays of NumPy."""
+    if isinstance(node, nnx.Variable):
+        return {"value": np.asarray(node.get_raw_value())}
+    if hasattr(node, "items"):
+        return {str(key): as_orbax_writes(child) for key, child in node.items()}
+    return np.asarray(node)
+
+
+class Plain(nnx.Module):
+    """Without keys of random numbers, which Orbax does not take everywhere."""
+
+    def __init__(self, seed=0):
+        rngs = nnx.Rngs(seed)
+        self.layers = nnx.List([nnx.Linear(3, 3, rngs=rngs) for _ in range(2)])
+        self.norm = nnx.BatchNorm(3, rngs=rngs)
+        self.tied = self.layers[0]
+
+
+@pytest.fixture
+def imported(path):
+    treering.save(path, as_orbax_writes(nnx.state(Plain())))
+    return path
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_a_model_is_restored_from_the_form_that_orbax_writes(imported, abstract):
+    def make():
+        return nnx.eval_shape(lambda: Plain(3)) if abstract else Plain(3)
+
+    model = tnx.load_model(imported, make())
+    assert_same(nnx.state(model), nnx.state(Plain()))
+    assert model.tied is model.layers[0]
+    model = tnx.load_model(imported, make(), partial=True)
+    assert_same(nnx.state(model), nnx.state(Plain()))
+    state = tnx.load_model(imported, nnx.state(make()))
+    assert_same(state, nnx.state(Plain()))
+    model = tnx.load_model(imported, Plain(3), nnx.BatchStat)
+    assert_same(nnx.state(model, nnx.BatchStat), nnx.state(Plain(), nnx.BatchStat))
+    assert_same(nnx.state(model, nnx.Param), nnx.state(Plain(3), nnx.Param))
+
+
+def test_an_optimizer_is_restored_from_the_form_that_orbax_writes(path):
+    def make(seed):
+        model = Plain(seed)
+        return {"model": model, "optimizer": optimizer_of(model)}
+
+    treering.save(path, as_orbax_writes(nnx.state(make(0))))
+    assert_same(nnx.state(tnx.load_model(path, make(1))), nnx.state(make(0)))
+
+
+def test_the_form_that_orbax_writes_has_to_fit_and_its_own_names_go_first(imported):
+    class More(Plain):
+        def __init__(self):
+            super().__init__()
+            self.more = nnx.Param(jnp.ones(1))
+
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        tnx.load_model(imported, More())
+    assert caught.value.missing == ["more"] and caught.value.unexpected == []
+    one, two = np.ones(1, np.float32), np.full(1, 2, np.float32)
+    stored = {"a": {"0": {"value": one}, "1": one}, "v": {"value": two}}
+    treering.save(imported, stored, overwrite=True)
+    target = {"a": {i: nnx.Param(jnp.zeros(1)) for i in (0, 1)}, "v": {"value": nnx.Param(jnp.zeros(1))}}
+    found = tnx.load_model(imported, nnx.State(target))
+    assert [found["a"][0][...], found["a"][1][...], found["v"]["value"][...]] == [1, 1, 2]
+    del target["a"][1]
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        tnx.load_model(imported, nnx.State(target))
+    assert caught.value.missing == [] and caught.value.unexpected == ['a/"1"']
+    target["v"] = jnp.zeros(1)  # no Variable, so that no value belongs to it
+    with pytest.raises(treering.StructureMismatchError, match="v"):
+        tnx.load_model(imported, nnx.State(target))
+
+
+class WithPlain(nnx.Module):
+    def __init__(self):
+        self.kernel = nnx.Param(jnp.ones(2))
+        self.raw = jnp.ones(4)
+
+
+def test_plain_arrays_are_restored_into_a_model_and_missed_in_an_abstract_one(path):
+    tnx.save_model(path, WithPlain())
+    model = WithPlain()
+    model.raw = jnp.zeros(4)
+    assert tnx.load_model(path, model).raw.tolist() == [1.0] * 4
+    abstract = nnx.eval_shape(WithPlain)
+    hint = "raw.*an abstract model does not show plain arrays: make it an nnx.Variable or nnx.data"
+    for only in (..., nnx.Any(...)):
+        with pytest.raises(treering.StructureMismatchError, match=hint):
+            tnx.load_model(path, abstract, only)
+    tnx.save_model(path, nnx.State({"kernel": nnx.Param(jnp.ones(2)), "x": nnx.Param(jnp.ones(1))}), overwrite=True)
+    with pytest.raises(treering.StructureMismatchError) as caught:
+        tnx.load_model(path, abstract)
+    assert "abstract model" not in str(caught.value)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Python's and NumPy's own types: what is saved comes back; what has no place is refused by name.
 import collections
+import copy
 import dataclasses
 import enum
 import math
+import pickle
 import subprocess
 import sys
 import typing
@@ -118,6 +120,21 @@ def test_a_dataclass_is_a_record_unless_registered(round_trip, monkeypatch):
     treering.register_dataclass(Point)
     assert round_trip(Point([1], {"k": Point(3)})) == Point([1], {"k": Point(3)})
     assert round_trip(Point(1), target=Point(0)) == Point(1)
+
+
+def test_a_record_reads_like_a_dict_of_its_fields(round_trip):
+    record = round_trip(Point([1], 2))
+    assert record["x"] == [1] and "y" in record and "z" not in record and len(record) == 2
+    assert dict(record) == dict(**record) == {"x": [1], "y": 2} and list(record) == ["x", "y"]
+    assert list(record.keys()) == ["x", "y"] and list(record.values()) == [[1], 2]
+    assert dict(record.items()) == record.fields and record.get("z", 7) == 7 and record.get("y") == 2
+    with pytest.raises(KeyError, match="Point' has no field 'z'"):
+        record["z"]
+    for again in (copy.copy(record), copy.deepcopy(record), pickle.loads(pickle.dumps(record))):
+        assert again == record and type(again) is treering.Record
+    assert repr(record) == "Point(x=[1], y=2)" and round_trip(record, target=record) == record
+    named = treering.Record("m:C", {"keys": 1, "items": 2})
+    assert (named["keys"], named["items"]) == (1, 2) and dict(named) == {"keys": 1, "items": 2}
 
 
 def test_registered_classes_are_made_without_their_init(round_trip, monkeypatch):

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar
 
 _T = TypeVar("_T", bound=type)
@@ -62,10 +62,49 @@ class AbstractLeaf:
         return f"<{what}{more}>"
 
 
+_records_in_jax = False
+
+
+def register_records() -> None:
+    """Makes records nodes of JAX's trees, if the program has imported JAX. Again: nothing."""
+    global _records_in_jax
+    tree_util: Any = getattr(sys.modules.get("jax"), "tree_util", None)
+    if _records_in_jax or not hasattr(tree_util, "register_pytree_with_keys"):
+        return
+    _records_in_jax = True
+
+    def flatten(record: Record) -> tuple[list[Any], Any]:
+        fields = record.fields
+        return list(fields.values()), (record.type_name, tuple(fields))
+
+    def with_keys(record: Record) -> tuple[list[Any], Any]:
+        children, structure = flatten(record)
+        keys = [
+            tree_util.GetAttrKey(key) if isinstance(key, str) else tree_util.DictKey(key)
+            for key in structure[1]
+        ]
+        return list(zip(keys, children)), structure
+
+    def unflatten(structure: Any, children: Any) -> Record:
+        return Record(structure[0], zip(structure[1], children))
+
+    tree_util.register_pytree_with_keys(Record, with_keys, unflatten, flatten)
+
+
 class Record:
-    """A dataclass that is not registered here: `type_name` ("module:Qualified.Name") and fields."""
+    """A dataclass that is not registered here: `type_name` ("module:Qualified.Name") and fields.
+
+    It reads like a dict of its fields, and they are attributes too (`record["keys"]` for one that is
+    named as a method is). It does not change. JAX takes it as a node of trees.
+
+    >>> record = Record("app:Point", {"x": 1, "y": 2})
+    >>> record.x, record["y"], "z" in record, dict(record)
+    (1, 2, False, {'x': 1, 'y': 2})
+    """
 
     def __init__(self, type_name: str | None, fields: Any) -> None:
+        if not _records_in_jax and "jax" in sys.modules:
+            register_records()
         object.__setattr__(self, "_type_name", type_name)
         object.__setattr__(self, "_fields", dict(fields))
 
@@ -86,6 +125,32 @@ class Record:
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("records do not change")
+
+    def __getitem__(self, name: Any) -> Any:
+        if name in self._fields:
+            return self._fields[name]
+        raise KeyError(f"a record of {self._type_name!r} has no field {name!r}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._fields
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        return self._fields.get(name, default)
+
+    def keys(self) -> KeysView[Any]:
+        return self.fields.keys()
+
+    def values(self) -> ValuesView[Any]:
+        return self.fields.values()
+
+    def items(self) -> ItemsView[Any, Any]:
+        return self.fields.items()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):

@@ -34,8 +34,8 @@ from .._errors import StructureMismatchError
 from .._opening import AnyPath
 from .._progress import Progress
 from ._leaves import Stored, chosen_of, flat, leaves_of, units_of
-from ._layout import declared, laid_out, nnx, with_value
-from ._target import target_of
+from ._layout import Path, declared, laid_out, nnx, with_value
+from ._target import target_of, add_hint
 
 __all__ = ["abstract_state", "get_partition_spec", "load_model", "save_model"]
 
@@ -96,6 +96,10 @@ def load_model(
             shape.
         cast, step, item, progress: as for `treering.load`.
 
+    With a model, a checkpoint may also be as Orbax writes the state of one, which
+    `python -m treering import` brings over: an int key may be stored as its text, and a Variable
+    as {"value": its value}, where nothing else is stored for it.
+
     Returns:
         `model` itself; for an nnx.State, which is not changed, and for None a new nnx.State of what
         was restored. In it, positions of lists and tuples are int keys.
@@ -114,38 +118,76 @@ def load_model(
     """
     arguments: dict[str, Any] = {"cast": cast, "item": item, "progress": progress}
     whole = only is ... and not partial
-    if whole and mesh is None and isinstance(model, nnx.State):
-        return _load.load(path, model, step=step, **arguments)
-    if whole and mesh is None and model is None and cast == "never":
-        tree = _load.load(path, step=step, **arguments)
-        return tree if isinstance(tree, nnx.State) else nnx.from_flat_state(units_of(tree)[0])
-    wanted = None
-    if model is not None:
-        wanted = chosen_of(dict(leaves_of(model)), only)
-        if mesh is not None:
-            specs = {place: declared(leaf) for place, leaf in wanted.items()}
-            wanted = laid_out(wanted, specs, mesh)
-    restored = None
-    if wanted is not None and whole:
-        target = nnx.from_flat_state(wanted)
-        try:
-            restored = flat(_load.load(path, target, step=step, **arguments))
-        except StructureMismatchError:
-            if len(set(map(id, wanted.values()))) == len(wanted):
-                raise  # else the checkpoint may have one name of what the model has under several
-    if restored is None:
+    if model is None:
+        if whole and mesh is None and cast == "never":
+            tree = _load.load(path, step=step, **arguments)
+            return tree if isinstance(tree, nnx.State) else nnx.from_flat_state(units_of(tree)[0])
         stored = Stored(path, step, item)
         chosen = chosen_of(stored.leaves, only)
-        if wanted is None:
-            wanted = chosen if mesh is None else laid_out(chosen, stored.specs(chosen), mesh)
-        target = target_of(stored, wanted, None if partial else chosen)
-        tree = _load.load(path, target, step=stored.metadata.step, **arguments)
-        restored = {place: value for place, value in units_of(tree)[0] if value is not ...}
-    state =  nnx.from_flat_state(restored)
-    if model is None or isinstance(model, nnx.State):
-        return state
-    nnx.update(model, state)
+        wanted = chosen if mesh is None else laid_out(chosen, stored.specs(chosen), mesh)
+        return nnx.from_flat_state(_part(path, stored, wanted, chosen, partial, arguments))
+    restored = _like(path, model, only, partial, mesh, step, arguments)
+    if isinstance(model, nnx.State):
+        return restored
+    nnx.update(model, restored)
     return model
+
+
+def _like(
+    path: AnyPath,
+    model: Any,
+    only: Any,
+    partial: bool,
+    mesh: Mesh | None,
+    step: int | str | None,
+    arguments: dict[str, Any],
+) -> Any:
+    """The state to put into a model, or to give for a State."""
+    whole = only is ... and not partial
+    mismatch = None
+    if whole and mesh is None and isinstance(model, nnx.State):
+        try:
+            return _load.load(path, model, step=step, **arguments)
+        except StructureMismatchError as error:
+            mismatch = error
+    leaves = leaves_of(model)
+    wanted = chosen_of(leaves, only)
+    if mesh is not None:
+        specs = {place: declared(leaf) for place, leaf in wanted.items()}
+        wanted = laid_out(wanted, specs, mesh)
+    several = False
+    if whole and mismatch is None:
+        try:
+            return _load.load(path, nnx.from_flat_state(wanted), step=step, **arguments)
+        except StructureMismatchError as error:
+            mismatch = error
+            several = len(set(map(id, wanted.values()))) < len(wanted)
+    stored = Stored(path, step, arguments["item"], leaves)
+    # Worth another trial where the checkpoint may have one name of what the model has under several,
+    # or the names that Orbax gives.
+    try:
+        if mismatch is not None and not several and not stored.renamed:
+            raise mismatch
+        chosen = chosen_of(stored.leaves, only)
+        return nnx.from_flat_state(_part(path, stored, wanted, chosen, partial, arguments))
+    except StructureMismatchError as error:
+        add_hint(error, stored, wanted)
+        raise
+
+
+def _part(
+    path: AnyPath,
+    stored: Stored,
+    wanted: dict[Path, Any],
+    chosen: dict[Path, Any],
+    partial: bool,
+    arguments: dict[str, Any],
+) -> dict[Path, Any]:
+    """Loads what is wanted. Unless `partial`, it has to agree with what is chosen of the stored."""
+    target = target_of(stored, wanted, None if partial else chosen)
+    tree = _load.load(path, target, step=stored.metadata.step, **arguments)
+    units = units_of(tree)[0]
+    return {stored.renamed.get(p, p): value for p, value in units if value is not ...}
 
 
 def abstract_state(

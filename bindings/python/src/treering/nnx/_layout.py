@@ -2,6 +2,7 @@
 # Where arrays shall lie: specs of Variables, and abstract arrays over a mesh.
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import flax.nnx
@@ -39,6 +40,13 @@ def laid_out(
 ) -> dict[Path, Any]:
     """The leaves as abstract arrays over the mesh; what is no array of JAX stays."""
     made: dict[int, Any] = {}  # shared Variables stay shared
+    named = {axis for spec in specs.values() for axes in spec for axis in _names(axes)}
+    if leaves and mesh.size > 1 and named.isdisjoint(mesh.axis_names):
+        warnings.warn(
+            f"every device will hold all of each array: of the mesh's axes {mesh.axis_names} none is "
+            f"named by what is restored, which names {sorted(map(str, named)) or 'none'} (`out_sharding`)",
+            stacklevel=3,
+        )
     for place, leaf in leaves.items():
         value = leaf.get_raw_value() if isinstance(leaf, nnx.Variable) else leaf
         if id(leaf) in made or not isinstance(value, (jax.Array, jax.ShapeDtypeStruct)):
@@ -49,11 +57,16 @@ def laid_out(
     return {place: made.get(id(leaf), leaf) for place, leaf in leaves.items()}
 
 
+def _names(axes: Any) -> tuple[str, ...]:
+    """The axes of a mesh that one entry of a spec names."""
+    return axes if isinstance(axes, tuple) else () if axes is None else (axes,)
+
+
 def _fitting(spec: PartitionSpec, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     """The spec without axes that the mesh has not, or that do not divide the shape."""
     result: list[Any] = []
     for size, axes in zip(shape, spec):
-        names = [a for a in (axes if isinstance(axes, tuple) else (axes,)) if a in mesh.shape]
+        names = [name for name in _names(axes) if name in mesh.shape]
         parts = 1
         for name in names:
             parts *= mesh.shape[name]

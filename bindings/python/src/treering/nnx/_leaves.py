@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 from .. import _metadata, _rebuild
 from .._opening import AnyPath
 from .._values import AbstractLeaf
-from ._layout import Path, abstract, declared, nnx, sharding
+from ._layout import Path, abstract, declared, nnx, sharding, with_value
 
 Predicate = Callable[[Path, Any], bool]
 
@@ -64,18 +64,51 @@ def units_of(tree: Any) -> tuple[list[tuple[Path, Any]], Any]:
     return [(tuple(map(_key, entries)), node) for entries, node in pairs], structure
 
 
-class Stored:
-    """What a checkpoint has: `leaves`, abstract, by path, in the order of the tree."""
+def _renamed(stored: dict[Path, Any], model: dict[Path, Any]) -> dict[Path, Path]:
+    """From a place in the checkpoint to the model's, where they differ as Orbax writes them.
 
-    def __init__(self, path: AnyPath, step: int | str | None, item: str) -> None:
+    Orbax makes texts of int keys, and {"value": x} of a Variable. What has a place of the model's
+    stays there.
+    """
+    as_text = {tuple(map(str, place)): place for place in stored if place not in model}
+    found: dict[Path, Path] = {}
+    for place, leaf in model.items():
+        text = tuple(map(str, place))
+        wrapped = (*text, "value") if isinstance(leaf, nnx.Variable) else text
+        there = as_text.get(text, as_text.get(wrapped))
+        if place not in stored and there is not None:
+            found[there] = place
+    return found
+
+
+class Stored:
+    """What a checkpoint has.
+
+    Attributes:
+        leaves: the leaves, abstract, by path, in the order of the tree. Those of a checkpoint that
+            Orbax wrote are at the paths, and of the types, that the model has them.
+        renamed: from a path in the file to the one in `leaves`, where they differ.
+    """
+
+    def __init__(
+        self,
+        path: AnyPath,
+        step: int | str | None,
+        item: str,
+        model: dict[Path, Any] | None = None,
+    ) -> None:
         self.metadata = _metadata.metadata(path, step=step, item=item)
         units, self.structure = units_of(self.metadata.tree)
-        self._nodes = dict(units)
+        self.renamed = {} if model is None else _renamed(dict(units), model)
+        self._nodes = {self.renamed.get(place, place): node for place, node in units}
         made: dict[int, Any] = {}  # an alias is the leaf that it stands for, and one Variable here
-        for _, node in units:
+        for node in self._nodes.values():
             if id(node) not in made:
                 made[id(node)] = _abstract(node)
-        self.leaves: dict[Path, Any] = {place: made[id(node)] for place, node in units}
+        self.leaves: dict[Path, Any] = {p: made[id(node)] for p, node in self._nodes.items()}
+        for place in self.renamed.values() if model else ():
+            if not isinstance(self.leaves[place], nnx.Variable):
+                self.leaves[place] = with_value(model[place], self.leaves[place])
 
     def specs(self, leaves: dict[Path, Any]) -> dict[Path, PartitionSpec]:
         """How these lay when they were saved, else how their Variables were declared."""

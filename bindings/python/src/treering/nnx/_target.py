@@ -10,6 +10,7 @@ import jax
 from .._errors import StructureMismatchError
 from .._ffi import lib
 from .._flatten import display
+from .._values import AbstractLeaf, Record
 from ._layout import Path, nnx
 from ._leaves import Stored
 
@@ -41,11 +42,32 @@ def _as_target(node: Any) -> Any:
     """The tree with dicts for its mappings, without what is unexpected."""
     if isinstance(node, Mapping):
         return {key: _as_target(child) for key, child in node.items() if child is not _UNEXPECTED}
+    if isinstance(node, Record):
+        fields = node.items()
+        return Record(node.type_name, {k: _as_target(v) for k, v in fields if v is not _UNEXPECTED})
     if isinstance(node, (list, tuple)):
         children = [None if child is _UNEXPECTED else _as_target(child) for child in node]
         kind: Any = type(node)
         return kind._make(children) if hasattr(kind, "_fields") else kind(children)
     return node
+
+
+def _shown(place: Path) -> str:
+    return "/".join(map(display, place))
+
+
+def add_hint(error: StructureMismatchError, stored: Stored, wanted: dict[Path, Any]) -> None:
+    """Says in the error if plain arrays may be left over since the model is abstract."""
+    bare = (AbstractLeaf, jax.ShapeDtypeStruct)
+    plain = {_shown(place) for place, leaf in stored.leaves.items() if isinstance(leaf, bare)}
+    values = [leaf.get_raw_value() for leaf in wanted.values() if isinstance(leaf, nnx.Variable)]
+    abstract = any(isinstance(value, jax.ShapeDtypeStruct) for value in values)
+    if abstract and plain.intersection(error.unexpected):
+        error.message += (
+            "; an abstract model does not show plain arrays: "
+            "make it an nnx.Variable or nnx.data, or give a concrete model"
+        )
+        error.args = (error.message,)
 
 
 def _insert(tree: Any, place: Path, leaf: Any) -> None:
@@ -58,7 +80,7 @@ def _insert(tree: Any, place: Path, leaf: Any) -> None:
         if isinstance(tree, dict):
             tree[place[-1]] = leaf
             return
-    shown = "/".join(map(display, place))
+    shown = _shown(place)
     error = StructureMismatchError(
         f"'{shown}' is wanted, and the checkpoint has no place for it",
         status=lib.TREERING_MISMATCH_STRUCTURE,
