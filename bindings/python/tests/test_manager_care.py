@@ -279,7 +279,7 @@ def test_a_second_manager_of_the_process_is_told_of_the_first(run, tmp_path):
     run()
     (tmp_path / "link").symlink_to(tmp_path / "run")
     for name in "run", "link":
-        with pytest.raises(treering.BusyError, match="another manager of this process; close it") as raised:
+        with pytest.raises(treering.BusyError, match="another manager of this process: close it") as raised:
             CheckpointManager(tmp_path / name)
         assert raised.value.path == str(tmp_path / name) and raised.value.errno == 11
 

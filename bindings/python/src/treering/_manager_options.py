@@ -124,11 +124,11 @@ def _open(path: Any, settings: Any, lock_timeout: Any) -> Any:
         if status_class(status) != lib.TREERING_BUSY or time.monotonic() >= deadline:
             with about(os.fsdecode(path)):
                 if status_class(status) == lib.TREERING_BUSY and is_written_here(os.fsdecode(path)):
+                    who, _, _ = error_of(error).message.rpartition("; ")
                     raise BusyError(
-                        f"'{os.fsdecode(path)}' is being written by another manager of this process; "
-                        "close it, or open the store read-only",
-                        status=status, os_error=error_of(error).os_error,
-                    )  # fmt: skip
+                        f"{who}; it is another manager of this process: close it, or open read_only",
+                        status=status,
+                    )
                 check(status, error)
 
 

@@ -28,7 +28,7 @@ class Relaxed:
         return_report: bool = False,
     ) -> None:
         if cast not in _CASTS:
-            meant = "; did you mean 'any'?" if cast is True else ""
+            meant = "; did you mean 'any'?" if repr(cast) == "True" else ""
             raise ValueError(f"cast is 'never', 'safe' or 'any', not {cast!r}{meant}")
         self.partial, self.cast, self.resize = bool(partial), cast, bool(resize)
         self.renames = dict(renames or {})
