@@ -3,8 +3,10 @@
 import collections
 import dataclasses
 import logging
+import pathlib
 import warnings
 
+import flax
 import jax
 import jax.numpy as jnp
 import ml_dtypes
@@ -210,6 +212,7 @@ PYTREE = {
     "transforms without an item": lambda ocp: {
         "transforms": {"a": ocp.Transform(original_key="j")}
     },
+    "transforms without restore_args": lambda ocp: {"item": {"i": 0}, "transforms": {}},
 }
 
 
@@ -416,12 +419,18 @@ class Model(nnx.Module):
         self.norm = nnx.BatchNorm(3, rngs=rngs)
 
 
+@flax.struct.dataclass
+class Training:
+    params: object
+    step: int
+
+
 def values_of(tree):
     flat = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in flat}
 
 
-def test_a_state_of_nnx_is_restored_as_orbax_does_and_without_a_target_too(both):
+def test_a_state_of_nnx_is_restored_as_orbax_does(both):
     state = nnx.state(Model(nnx.Rngs(0)))
     abstract = nnx.state(nnx.eval_shape(lambda: Model(nnx.Rngs(1))))
 
@@ -431,11 +440,31 @@ def test_a_state_of_nnx_is_restored_as_orbax_does_and_without_a_target_too(both)
     orbax, mine = both(state, call, "StandardSave")
     assert values_of(orbax) == values_of(mine) == values_of(state)
     assert jax.tree.structure(mine) == jax.tree.structure(orbax)
-    _, bare = both(
-        state, lambda ocp, checkpointer, path: checkpointer.restore(path), "StandardSave"
-    )
-    assert type(bare) is nnx.State and values_of(bare) == values_of(state)
-    assert type(bare["norm"]["mean"]) is nnx.BatchStat and list(bare["more"]) == [0, 1]
+
+
+# A heading of ORBAX.md: in this, what is restored without a target is other than Orbax's.
+THEMSELVES = "State, FrozenDict and dataclasses come back as themselves"
+
+
+def test_of_flax_all_comes_back_as_itself_without_a_target_where_orbax_gives_dicts(both):
+    page = (pathlib.Path(__file__).parents[1] / "ORBAX.md").read_text()
+    assert f"### {THEMSELVES}\n" in page
+    state = nnx.state(Model(nnx.Rngs(0)))
+    tree = {
+        "state": state,
+        "frozen": flax.core.FrozenDict({"w": jnp.ones(2)}),
+        "train": Training({"w": jnp.zeros(3)}, 7),
+    }
+    orbax, mine = both(tree, lambda ocp, checkpointer, path: checkpointer.restore(path))
+    kernel = state["more"][0]["kernel"].get_value().tolist()
+    assert orbax["state"]["more"]["0"]["kernel"]["value"].tolist() == kernel
+    assert mine["state"]["more"][0]["kernel"].get_value().tolist() == kernel
+    assert type(mine["state"]) is nnx.State and values_of(mine["state"]) == values_of(state)
+    assert type(mine["state"]["norm"]["mean"]) is nnx.BatchStat
+    assert type(mine["frozen"]) is flax.core.FrozenDict and type(orbax["frozen"]) is dict
+    assert mine["frozen"].unfreeze().keys() == orbax["frozen"].keys()
+    assert type(mine["train"]) is treering.Record and type(orbax["train"]) is dict
+    same_tree(dict(mine["train"]), orbax["train"])
 
 
 def test_a_module_of_nnx_is_restored_into_one(save):
@@ -572,3 +601,14 @@ def test_an_int_too_large_for_the_array_that_is_wanted_is_a_value_error_with_its
             restore = ours.args.PyTreeRestore(restore_args={"a": [args]})
             with pytest.raises(ValueError, match=r"a/0: .*1099511627776"):
                 checkpointer.restore(tmp_path / "step", args=restore)
+
+
+def test_a_sharding_that_does_not_divide_an_array_is_refused_with_its_path(tmp_path):
+    three = named(3, "x")
+    with ours.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "step", {"a": {"w": jnp.arange(8.0)}})
+        checkpointer.wait_until_finished()
+        for dtype in (np.float32, np.float16):
+            with pytest.raises(ValueError, match="'a/w'"):
+                target = {"a": {"w": Struct((8,), dtype, sharding=three)}}
+                checkpointer.restore(tmp_path / "step", target)

@@ -240,18 +240,20 @@ def transformed(
         place: the item.
         target: the result's structure, and the values of keys that come from nowhere else.
         transforms: a tree of Transform.
-        restore_args: RestoreArgs by key of the result; None: as saved.
+        restore_args: RestoreArgs by key of the result.
         default: `default_to_original` of `apply_transformations`.
 
     Raises:
-        ValueError: no target; a key that a transform needs is not stored; a `multi_value_fn` that
+        ValueError: no target, or no restore_args; a key that a transform needs is not stored; a `multi_value_fn` that
             does not say by `multi_value_fn_input_args` what it needs.
     """
     if target is None:
         raise ValueError("transforms need an item: the structure of the result")
+    if restore_args is None:
+        raise ValueError("transforms need restore_args, as a tree like the item")
     stored = Stored(place)
     rules = keyed(transforms)
-    args = {} if restore_args is None else keyed(restore_args)
+    args = keyed(restore_args)
     by_key = {text(path): path for path in stored.leaves}
     needed = _inputs(rules, args, list(keyed(target)), by_key, default)
     loaded = stored.load(needed)
