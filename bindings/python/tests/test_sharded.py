@@ -186,6 +186,32 @@ def test_what_does_not_fit_over_devices_is_told_as_elsewhere(path):
         treering.load(path, target=other)
 
 
+def test_a_sharding_that_does_not_divide_an_array_is_refused_with_leaf_and_file(tmp_path, path):
+    tree = {"a": [numbers((8,))], "key": jax.random.split(jax.random.key(0), 8)}
+    treering.save(path, tree)
+    three = NamedSharding(Mesh(np.array(jax.devices()[:3]), ("x",)), P("x"))
+    whole = NamedSharding(three.mesh, P())
+    for leaf in ("a/0", "key"):
+        target = wanted(tree, whole)
+        kept = treering.load(path, target)["a"][0]
+        assert kept.sharding == whole
+        if leaf == "key":
+            target["key"] = jax.ShapeDtypeStruct((8,), tree["key"].dtype, sharding=three)
+        else:
+            target["a"] = [jax.ShapeDtypeStruct((8,), "f4", sharding=three)]
+        for more in ({}, {"cast": "any", "renames": {"a/0": "a/0"}}):
+            with pytest.raises(ValueError, match="divide") as caught:
+                treering.load(path, target, **more)
+            error = caught.value
+            assert isinstance(error, treering.TreeringError)
+            assert (error.leaf, error.path) == (leaf, str(path))
+            assert str(path) in str(error) and f"'{leaf}'" in str(error)
+    with treering.CheckpointManager(tmp_path / "run") as manager:
+        manager.save(3, tree)
+        with pytest.raises(ValueError, match="run.*'key'"):
+            manager.restore(3, target=target)
+
+
 def test_over_devices_too_a_load_takes_what_fits_and_reports_it(path):
     array = jax.device_put(numbers(LARGE), layout(0))
     treering.save(path, {"w": array, "narrow": numbers(SMALL), "old": 1})

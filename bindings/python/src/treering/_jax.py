@@ -136,6 +136,8 @@ def _wanted(self: Flattener, key: Any, value: Any, extra: Any, sharding: Any) ->
     jax = sys.modules["jax"]
     if isinstance(getattr(sharding, "mesh", None), jax.sharding.AbstractMesh):
         sharding = _over_devices(self, key, sharding)
+    if getattr(sharding, "num_devices", 1) > 1:
+        _sharded.require_divisible(tuple(value.shape), sharding, lambda: self.where(key))
     if _is_key(jax, value):
         # The words' shape and dtype follow from the implementation; no key is made for it.
         impl = value.dtype._impl

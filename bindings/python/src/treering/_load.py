@@ -6,7 +6,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ._errors import CorruptionError, PathNotFoundError, about, check, new_error
+from ._errors import (
+    CorruptionError,
+    InvalidArgumentError,
+    PathNotFoundError,
+    about,
+    check,
+    new_error,
+)
 from ._ffi import ffi, lib
 from ._logging import Timer
 from ._nodes import encoded, options
@@ -112,6 +119,11 @@ def load_from(
         nodes = lambda: _Nodes(checkpoint, root, count)  # noqa: E731
         try:
             return _restore(checkpoint, name, target, nodes, progress, relaxed)
+        except InvalidArgumentError as error:
+            if error.leaf is not None:  # of the target: the file is not named yet
+                error.message = f"'{path}': {error.message}"
+                error.args = (error.message,)
+            raise
         except PathNotFoundError as error:
             raise relaxed.of_rename(error, path) from None
     found = _Nodes(checkpoint, root, count)

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import _dtypes
-from ._errors import new_error
+from ._errors import InvalidArgumentError, new_error
 from ._ffi import ffi, lib
 from ._flatten import ARRAY, Flattener
 from ._nodes import options, threads_for
@@ -84,6 +84,20 @@ def advice(mesh: dict[str, int], spec: list[Any], axis_types: Iterable[str]) -> 
 
 
 # ---- targets
+
+
+def require_divisible(shape: tuple[int, ...], sharding: Any, where: Callable[[], str]) -> None:
+    """Refuses a sharding that cannot cut a shape into equal parts; `where()` quotes the leaf's path."""
+    try:
+        sharding.shard_shape(shape)
+    except ValueError as error:
+        leaf = where()
+        raise InvalidArgumentError(
+            f"{leaf}: the target's sharding does not fit the shape {shape}: {error}; give one whose "
+            "mesh divides it, or leave the axis whole",
+            status=lib.TREERING_INVALID_ARGUMENT,
+            leaf=leaf[1:-1] if leaf[0] == "'" else "",
+        ) from error
 
 
 class Boxes:

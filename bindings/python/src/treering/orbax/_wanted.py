@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import treering
 
+from .. import _sharded
 from . import _leaf_handlers
 from ._storing import cast
 from .metadata import ArrayMetadata, Metadata, ShardingMetadata
@@ -255,6 +256,8 @@ def _array(value: Any, leaf: treering.AbstractLeaf, wanted: Wanted, kind: Any, p
         np.asarray(value, jax.dtypes.canonicalize_dtype(np.int64))
     elif hasattr(value, "dtype") and not _keeps(value.dtype):
         return _wide(np.asarray(value), wanted.sharding, path)
+    if getattr(sharding, "num_devices", 1) > 1:
+        _sharded.require_divisible(tuple(np.shape(value)), sharding, lambda: f"'{path}'")
     return Placement(value, sharding)
 
 
