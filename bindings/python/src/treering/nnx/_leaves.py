@@ -106,8 +106,8 @@ class Stored:
             if id(node) not in made:
                 made[id(node)] = _abstract(node)
         self.leaves: dict[Path, Any] = {p: made[id(node)] for p, node in self._nodes.items()}
-        for place in self.renamed.values() if model else ():
-            if not isinstance(self.leaves[place], nnx.Variable):
+        for place in self.renamed.values():
+            if model is not None and not isinstance(self.leaves[place], nnx.Variable):
                 self.leaves[place] = with_value(model[place], self.leaves[place])
 
     def specs(self, leaves: dict[Path, Any]) -> dict[Path, PartitionSpec]:
