@@ -534,6 +534,15 @@ def test_an_optimizer_is_restored_from_the_form_that_orbax_writes(path):
     assert_same(nnx.state(tnx.load_model(path, make(1))), nnx.state(make(0)))
 
 
+def test_a_model_is_restored_from_what_was_imported_from_orbax(tmp_path):
+    ocp = pytest.importorskip("orbax.checkpoint")
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "orbax", nnx.state(Plain()))
+    treering.interop.import_orbax(tmp_path / "orbax", tmp_path / "imported.ring")
+    model = tnx.load_model(tmp_path / "imported.ring", Plain(3))
+    assert_same(nnx.state(model), nnx.state(Plain()))
+
+
 def test_the_form_that_orbax_writes_has_to_fit_and_its_own_names_go_first(imported):
     class More(Plain):
         def __init__(self):

@@ -154,7 +154,7 @@ def _like(
     wanted = chosen_of(leaves, only)
     if mesh is not None:
         specs = {place: declared(leaf) for place, leaf in wanted.items()}
-        wanted = laid_out(wanted, specs, mesh)
+        wanted = laid_out(wanted, specs, mesh, stacklevel=4)
     several = False
     if whole and mismatch is None:
         try:

@@ -36,16 +36,19 @@ def declared(leaf: Any) -> PartitionSpec:
 
 
 def laid_out(
-    leaves: dict[Path, Any], specs: dict[Path, PartitionSpec], mesh: Mesh
+    leaves: dict[Path, Any], specs: dict[Path, PartitionSpec], mesh: Mesh, stacklevel: int = 3
 ) -> dict[Path, Any]:
-    """The leaves as abstract arrays over the mesh; what is no array of JAX stays."""
+    """The leaves as abstract arrays over the mesh; what is no array of JAX stays.
+
+    Warns, at `stacklevel`, if the specs name none of the mesh's axes.
+    """
     made: dict[int, Any] = {}  # shared Variables stay shared
     named = {axis for spec in specs.values() for axes in spec for axis in _names(axes)}
     if leaves and mesh.size > 1 and named.isdisjoint(mesh.axis_names):
         warnings.warn(
             f"every device will hold all of each array: of the mesh's axes {mesh.axis_names} none is "
             f"named by what is restored, which names {sorted(map(str, named)) or 'none'} (`out_sharding`)",
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     for place, leaf in leaves.items():
         value = leaf.get_raw_value() if isinstance(leaf, nnx.Variable) else leaf
