@@ -169,7 +169,9 @@ def places(value):
             stack.extend(value)
 
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(
+    max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @QUICK

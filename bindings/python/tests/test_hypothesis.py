@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Generated arrays in memory of any order, and generated trees by every way that leads to a leaf.
 import itertools
+import os
 import tempfile
 
 import ml_dtypes
@@ -11,7 +12,12 @@ from test_generated import ML, TREES, described
 
 import treering
 
-SETTINGS = settings(max_examples=50, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+# The same examples each time, and TREERING_EXAMPLES=2000 runs so many new ones.
+GIVEN = os.environ.get("TREERING_EXAMPLES")
+SETTINGS = settings(
+    max_examples=int(GIVEN or 50), derandomize=GIVEN is None, deadline=None, print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
 PLAIN = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128"
 DTYPES = [*map(np.dtype, PLAIN.split()), *(np.dtype(getattr(ml_dtypes, name)) for name in ML)]
 # dtypes of less than a byte: bits that count, of the byte that each element takes in memory

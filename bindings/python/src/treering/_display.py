@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
@@ -38,6 +39,9 @@ def children_of(value: Any) -> list[tuple[str, Any]] | None:
         return [(str(i), child) for i, child in enumerate(value)]
     if isinstance(value, Mapping):
         return [(display(k) if isinstance(k, (str, int)) else str(k), v) for k, v in value.items()]
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is not None and isinstance(value, nnx.Variable):  # one that holds a container
+        return [("value", value.get_raw_value())]
     if hasattr(type(value), "__dataclass_fields__") and not isinstance(value, type):
         names = [name for name in type(value).__dataclass_fields__ if hasattr(value, name)]
         return [(name, getattr(value, name)) for name in names]

@@ -286,7 +286,7 @@ class Handle:
         self.raised = []
         for failure in failures[1:]:
             why = f"{type(failure).__name__}: {failure}"
-            if hasattr(failures[0], "add_note"):
+            if sys.version_info >= (3, 11):
                 failures[0].add_note(f"and a save had failed too: {why}")
             shout(f"a save of '{self.directory}' failed too: {why}")
         if failures:
