@@ -56,7 +56,7 @@ def _cleaned_away(pair, call, theirs, ours):
     """A race inside Orbax: its cleanup in the background takes the folder of the save that has begun."""
     lost = isinstance(theirs.error, FileNotFoundError) and "orbax-checkpoint-tmp" in str(theirs.error)
     pair.failed = pair.failed or lost
-    return lost and ours.error is None and pair.chosen("cleanup_tmp_directories") is True
+    return lost and pair.chosen("cleanup_tmp_directories") is True  # whatever ours was
 
 
 def _metrics_are_stored(pair, call, theirs, ours):
