@@ -46,7 +46,8 @@ def _forced_below(pair, call, theirs, ours):
 def _saving_after_a_failure(pair, call, theirs, ours):
     """A save that raised: Orbax says that it is saving until one succeeds, or what it left behind is in
     the next one's way."""
-    if isinstance(theirs.error, FileExistsError) and ours.error is None and pair.failed:
+    left = isinstance(theirs.error, OSError) and "orbax-checkpoint-tmp" in str(theirs.error)
+    if (left or isinstance(theirs.error, FileExistsError)) and ours.error is None and pair.failed:
         pair.over = True
         return True
     return call[0] == "saving" and theirs.value is True and ours.value is False and pair.failed
