@@ -12,7 +12,7 @@ import tempfile
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from orbax_pair import Deviation, Different, Pair, plain
 
@@ -384,6 +384,12 @@ NOTED = {}
     print_blob=True,
 )
 @given(_options(), st.booleans(), st.lists(_calls, min_size=4, max_size=14))
+@example(  # which comes once in a thousand
+    {"enable_async_checkpointing": lambda _: False},
+    False,
+    [("save", 1, "arrays", None, True), ("reopen", None), ("restore", "latest", None),
+     ("next", 1, "json", None, False)],
+)  # fmt: skip
 def test_the_same_calls_are_answered_as_orbax_answers_them(options, several, calls):
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         pair = Pair((theirs, ours), pathlib.Path(folder), DEVIATIONS)
@@ -408,7 +414,7 @@ def test_the_sequences_were_not_cut_short():
     assert NOTED["ended early"] <= NOTED["sequences"] / 2
     if SEQUENCES >= 2000:  # a difference that is never seen has no place in the list; a race is rare
         listed = {deviation.title for deviation in DEVIATIONS if deviation.seen is not _cleaned_away}
-        assert len(listed - set(NOTED)) <= 1  # one of them comes once in a thousand
+        assert listed <= set(NOTED)
 
 
 def test_each_deviation_is_a_heading_of_the_document():
