@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _errors, _lending, _policies, _versions
 from ._errors import about, new_error
 from ._ffi import ffi, lib
-from ._manager_handle import shout
+from ._manager_handle import close_after
 from ._manager_options import open_handle, ranking, step_number
 from ._manager_read import Reading
 from ._nodes import json_text, options, threads_for
@@ -380,15 +380,7 @@ class CheckpointManager(Reading):
         return self
 
     def __exit__(self, kind: Any, exception: Any, traceback: Any) -> None:
-        try:
-            self.close()
-        except Exception as failure:
-            if exception is None:
-                raise
-            # The exception of the body goes on, and says what else went wrong.
-            if hasattr(exception, "add_note"):
-                exception.add_note(f"and a save had failed: {failure}")
-            shout(f"a save of '{self._directory}' failed: {failure}")
+        close_after(exception, self.close, self._directory)
 
     def __repr__(self) -> str:
         closed = ", closed" if self._handle.closed else ""

@@ -48,6 +48,19 @@ def shout(message: str) -> None:
     print(f"treering: {message}", file=sys.stderr, flush=True)
 
 
+def close_after(exception: Any, close: Callable[[], None], directory: object) -> None:
+    """Closes at the end of a `with` block. What the body raised goes on, and says what else went
+    wrong; without it the failure of a save is raised."""
+    try:
+        close()
+    except Exception as failure:
+        if exception is None:
+            raise
+        if sys.version_info >= (3, 11):
+            exception.add_note(f"and a save had failed: {failure}")
+        shout(f"a save of '{directory}' failed: {failure}")
+
+
 def is_written_here(directory: str) -> bool:
     """Whether a manager of this process has the directory open to write."""
     here = os.path.realpath(directory)

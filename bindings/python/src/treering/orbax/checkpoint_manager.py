@@ -27,7 +27,7 @@ from typing import Any, Optional
 
 from .. import _errors
 from .._ffi import lib
-from .._manager_handle import shout
+from .._manager_handle import close_after
 from .._manager_options import step_number
 from . import _handling
 from ._listing import CheckpointInfo, Listing, Retention, doomed_steps, move
@@ -334,15 +334,7 @@ class CheckpointManager(Reading):
         return self
 
     def __exit__(self, kind: Any, exception: Any, traceback: Any) -> None:
-        try:
-            self.close()
-        except Exception as failure:
-            if exception is None:
-                raise
-            # The exception of the body goes on, and says what else went wrong.
-            if hasattr(exception, "add_note"):
-                exception.add_note(f"and a save had failed: {failure}")
-            shout(f"a save of '{self._directory}' failed: {failure}")
+        close_after(exception, self.close, self._directory)
 
     def __repr__(self) -> str:
         return f"CheckpointManager({self._directory!r}{', closed' if self._closed else ''})"

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...._errors import InvalidArgumentError, WrongStateError
 from ...._ffi import lib
+from ...._manager_handle import close_after
 from ...._manager_options import step_number
 from .. import _deletion, _paths
 from .._context import Context, get_context
@@ -327,12 +328,7 @@ class Checkpointer(Reading):
         return self
 
     def __exit__(self, kind: Any, exception: Any, traceback: Any) -> None:
-        try:
-            self.close()
-        except Exception as failure:
-            if exception is None:
-                raise
-            exception.add_note(f"a save of '{self.directory}' failed besides: {failure}")
+        close_after(exception, self.close, self.directory)
 
     def __repr__(self) -> str:
         return f"Checkpointer('{self.directory}'{', closed' if self._closed else ''})"
