@@ -46,17 +46,6 @@ static treering_save_options gated(gate* g) {
   return save;
 }
 
-static treering_pending* save_async(treering_manager* manager, int64_t step,
-                                    const treering_step_options* options) {
-  treering_pending* pending = NULL;
-  treering_tree* tree = step_tree(step);
-  const treering_save_item item = tree_item(tree);
-  assert_ok(
-      treering_manager_save_async(&pending, manager, step, &item, sizeof item, 1, options, err()));
-  treering_tree_free(tree);
-  return pending;
-}
-
 static treering_save_state state_of(const treering_pending* pending) {
   treering_save_state state;
   memset(&state, 0, sizeof state);

@@ -52,17 +52,6 @@ static int32_t wait_at_gate(void* user, uint64_t done, uint64_t total) {
   return 0;
 }
 
-static treering_pending* begin(treering_manager* manager, int64_t step,
-                               const treering_step_options* options) {
-  treering_pending* pending = NULL;
-  treering_tree* tree = step_tree(step);
-  const treering_save_item item = tree_item(tree);
-  assert_ok(
-      treering_manager_save_async(&pending, manager, step, &item, sizeof item, 1, options, err()));
-  treering_tree_free(tree);
-  return pending;
-}
-
 static void a_step_in_flight_is_overwritten_when_asked(void** state) {
   treering_manager_options queue = manager_options(TREERING_OPEN_OR_CREATE);
   treering_step_options held = step_options(), again = step_options();
@@ -80,9 +69,9 @@ static void a_step_in_flight_is_overwritten_when_asked(void** state) {
   save.user = &g;
   held.save = &save;
   again.overwrite = 1;
-  first = begin(manager, 5, &held);
+  first = save_async(manager, 5, &held);
   while (!atomic_load(&g.entered)) usleep(200);
-  second = begin(manager, 5, &again);
+  second = save_async(manager, 5, &again);
   assert_non_null(second); /* not skipped */
   atomic_store(&g.open, 1);
   assert_ok(treering_manager_wait(manager, -1, err()));
@@ -117,7 +106,7 @@ static void a_callback_that_would_wait_for_itself_is_refused(void** state) {
   h.manager = open_run(TREERING_OPEN_OR_CREATE);
   options.finished = call_back;
   options.user = &h;
-  pending = begin(h.manager, 1, &options);
+  pending = save_async(h.manager, 1, &options);
   assert_ok(treering_manager_wait(h.manager, -1, err()));
   assert_int_equal(atomic_load(&h.done), 1);
   assert_int_equal(atomic_load(&h.wait), TREERING_WRONG_STATE);
@@ -149,7 +138,7 @@ static void a_save_in_the_background_tells_what_retention_did(void** state) {
   options.keep_policy_size = sizeof keep;
   options.keep_policy_count = 1;
   manager = open_with(&options);
-  pending = begin(manager, 1, NULL);
+  pending = save_async(manager, 1, NULL);
   memset(&saved, 0, sizeof saved);
   saved.struct_size = sizeof saved;
   assert_ok(treering_pending_wait(&saved, pending, -1, err()));

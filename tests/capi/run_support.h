@@ -87,6 +87,17 @@ static inline treering_status try_save(treering_manager* manager, int64_t step,
   return status;
 }
 
+static inline treering_pending* save_async(treering_manager* manager, int64_t step,
+                                           const treering_step_options* options) {
+  treering_pending* pending = NULL;
+  treering_tree* tree = step_tree(step);
+  const treering_save_item item = tree_item(tree);
+  assert_ok(
+      treering_manager_save_async(&pending, manager, step, &item, sizeof item, 1, options, err()));
+  treering_tree_free(tree);
+  return pending;
+}
+
 /* 1 if the step was saved, 0 if it was skipped. */
 static inline int save_step(treering_manager* manager, int64_t step,
                             const treering_step_options* options) {
