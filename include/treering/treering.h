@@ -918,7 +918,7 @@ typedef struct treering_manager_options {
   int64_t lock_timeout_ms; /* how long to wait for another writer; 0: not at all */
   uint32_t no_lock;        /* 1: for mounts without locks: two writers then lose work, not versions;
                               only one may create the directory */
-  uint32_t drop_newest;    /* 1: retention may drop the greatest step too */
+  uint32_t drop_newest; /* 1: retention may drop the greatest step, and the one just saved, too */
   const treering_save_policy* save_policies; /* none: every step */
   uint64_t save_policy_size;                 /* sizeof(treering_save_policy) */
   uint64_t save_policy_count;
@@ -935,8 +935,9 @@ typedef struct treering_manager_options {
   uint32_t reserved;       /* zero */
 } treering_manager_options;
 
-/* Opens or creates the directory `path` (its parent must exist). A writer then removes what dead
- * saves left, unless `keep_leftovers`. NOT_FOUND_FILE: no such store. NOT_TREERING: STORE is
+/* Opens or creates the directory `path` (its parent must exist; it may be a link, or end in "." or
+ * ".."). A writer then removes what dead saves left, unless `keep_leftovers`. CORRUPT: STORE or
+ * manifests/ is missing beside checkpoints. NOT_FOUND_FILE: no such store. NOT_TREERING: STORE is
  * something else. ALREADY_EXISTS (CREATE_NEW). BUSY: another writer; the message names its process
  * and host. UNSUPPORTED_FEATURE: the mount has no locks. INVALID_ARGUMENT: policies. CORRUPT_*,
  * IO_*. @since 0.1 */
@@ -1159,7 +1160,8 @@ typedef struct treering_decision {
 } treering_decision;
 
 /* Applies the keep policies now; `dry_run` 1: only says what it would do. One decision for each
- * version, ascending by step; as treering_tree_nodes. `policies` NULL: those of the manager.
+ * version, ascending by step; as treering_tree_nodes. With `dry_run` 0 versions are dropped
+ * whatever `capacity` holds. `policies` NULL: those of the manager.
  * @since 0.1 */
 treering_status treering_manager_prune(treering_manager* manager,
                                        const treering_keep_policy* policies, uint64_t policy_size,
@@ -1179,7 +1181,8 @@ treering_status treering_manager_verify(treering_report** out_report,
 /* Makes records for the containers in data/ that are whole and that no record names, from what they
  * say of themselves. Needs a manager for writing, opened with `keep_leftovers`, since opening
  * removes such containers otherwise. *out_count: how many versions came back; *out_report (may be
- * NULL): what could not be taken, and why.
+ * NULL): what could not be taken, and why. Damaged records go only if every container that can be
+ * opened has a record by then.
  * @since 0.1 */
 treering_status treering_manager_rebuild(uint64_t* out_count, treering_report** out_report,
                                          treering_manager* manager, treering_error* error);
