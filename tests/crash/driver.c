@@ -227,10 +227,18 @@ static treering_status Open(treering_manager** out, int32_t mode) {
   return treering_manager_open(out, directory, TREERING_NUL, &options, &error);
 }
 
+static int Says(const treering_finding* finding, const char* words) {
+  const size_t size = strlen(words);
+  for (uint64_t i = 0; i + size <= finding->found_size; ++i) {
+    if (memcmp(finding->found + i, words, size) == 0) return 1;
+  }
+  return 0;
+}
+
 /* What is in the directory that belongs to no version. */
 static void PutLeftovers(const treering_manager* reader) {
   treering_report* report = NULL;
-  uint64_t leftovers = 0, unknown = 0, count = 0;
+  uint64_t leftovers = 0, lone = 0, unknown = 0, count = 0;
   treering_finding finding;
   const treering_status status = treering_manager_verify(&report, reader, 1, NULL, &error);
   if (status != TREERING_OK) Wrong(-1, "verification of the directory", error.message);
@@ -241,12 +249,14 @@ static void PutLeftovers(const treering_manager* reader) {
       break;
     }
     if (finding.kind == TREERING_FINDING_LEFTOVER) ++leftovers;
+    if (finding.kind == TREERING_FINDING_LEFTOVER && Says(&finding, "kept: whole")) ++lone;
     if (finding.kind == TREERING_FINDING_UNKNOWN_NAME) ++unknown;
     if (finding.kind != TREERING_FINDING_LEFTOVER && finding.kind != TREERING_FINDING_UNKNOWN_NAME)
       Wrong(-1, "a finding", treering_report_text(report));
   }
   treering_report_free(report);
-  Put(",\"leftovers\":%" PRIu64 ",\"unknown\":%" PRIu64, leftovers, unknown);
+  Put(",\"leftovers\":%" PRIu64 ",\"lone\":%" PRIu64 ",\"unknown\":%" PRIu64, leftovers, lone,
+      unknown);
 }
 
 static treering_status CheckVersions(const treering_manager* reader) {

@@ -103,9 +103,14 @@ void AWriterThatIsRefusedRemovesNothing(void**) {
     FileSystem disk(1);
     Contents contents;
     const Store first = Open(&disk);
+    // With a version there, since a whole container without any record would be left alone.
+    auto version = first->Begin(4, {});
+    Status status = (*version)->file()->Append(treering::base::ByteSpan(contents.Get(4).file));
+    status = (*version)->Seal();
+    status = first->Commit(version->get(), contents.RecordOf(4), false, nullptr);
     const auto attempt = first->Begin(5, {});
     const auto& content = contents.Get(5);
-    Status status = (*attempt)->file()->Append(treering::base::ByteSpan(content.file));
+    status = (*attempt)->file()->Append(treering::base::ByteSpan(content.file));
     refused = static_cast<int>(manager::Store::Open(disk.OpenRoot(), "run", {}).status().code());
     status = (*attempt)->Seal();
     status = first->Commit(attempt->get(), contents.RecordOf(5), false, nullptr);
